@@ -1,0 +1,47 @@
+# `make demo` and `make test` do their own set-up in .venv and reuse it while it is current.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test notebooks lint imports types check fmt cov bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# Everything is pinned by constraints.txt, so that a clone builds the same environment on every machine.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: needs Python 3.11 or newer, and there is no '$(PYTHON)' here; install it or say: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1); say: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: '$(PYTHON)' has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV) (once; about a minute)"
+	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[dev]' || { echo "make: pip could not install the packages of pyproject.toml (its own message is above)"; exit 1; }
+	@touch $@
+
+demo: $(READY)  ## the whole way: export three notebooks, scan, run the flow in real processes
+	@$(BIN)/python -m nbtools.demo notebooks
+
+test: $(READY)  ## all tests, notebooks included
+	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## ruff, mypy --strict, import rules, spelling
+	@$(BIN)/ruff format --check --quiet . || { echo "lint: run 'make fmt'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-timings 2>&1 | tail -n +1
+	@$(BIN)/codespell
+	@echo "lint: all clean"
+
+check: lint test  ## lint and test
+
+fmt: $(READY)  ## format and fix what can be fixed
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+cov: $(READY)  ## test coverage, children included
+	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
+
+clean:  ## remove what make made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -1,0 +1,49 @@
+"""Every method and parameter name of the wire, once; camelCase lives only here.
+
+Source: the "RPC Protocol" part of the multi-language workers specification, and for the flow
+methods the context of the newer host.
+"""
+
+from __future__ import annotations
+
+EXECUTE = "execute"  # parent to child: {job, context}
+CANCEL = "cancel"  # parent to child, a notification: stop if you can
+
+STATE_GET = "ctx.state.get"  # {key}
+STATE_SET = "ctx.state.set"  # {key, value, opts?: {ttl}}
+STATE_DELETE = "ctx.state.delete"  # {key}
+STATE_INCR = "ctx.state.incr"  # {key, by}
+LOG = "ctx.logger.log"  # {level, message, metadata}
+FLOW_EMIT = "ctx.flow.emit"  # {trigger, payload}
+EMIT = "ctx.emit"  # {event: {type, data: {name, ...}}}, what older hosts answer
+FLOW_START = "ctx.flow.startFlow"  # {flowName, payload}
+FLOW_CANCEL = "ctx.flow.cancelFlow"  # {flowName, runId}
+FLOW_CANCEL_OWN = "ctx.flow.cancel"  # {}
+FLOW_RESTART = "ctx.flow.restartFlow"  # {flowName, runId}
+FLOW_IS_RUNNING = "ctx.flow.isRunning"  # {flowName?, runId?, excludeRunIds?}
+FLOW_RUNNING = "ctx.flow.getRunningFlows"  # {flowName?, excludeRunIds?}
+FLOW_STATS = "ctx.flow.getFlowStats"  # {flowName}
+FLOW_ALL_STATS = "ctx.flow.getAllFlowStats"  # {sortBy?, order?, limit?, offset?}
+FLOW_HAS_STATS = "ctx.flow.hasFlowStats"  # {flowName}
+
+LOG_LEVELS = ("debug", "info", "warn", "error")
+
+# attribute of the context -> its name in the parameter `context` of `execute`
+CONTEXT_FIELDS = {
+    "job_id": "jobId",
+    "queue": "queue",
+    "flow_id": "flowId",
+    "flow_name": "flowName",
+    "step_name": "stepName",
+    "step_id": "stepId",
+    "attempt": "attempt",
+    "trigger": "trigger",
+    "await_config": "awaitConfig",
+}
+
+# Set by every parent that runs a worker: the process is a child and its stdio is the wire.
+ENV_CHILD = "NUXT_QUEUE_CHILD_PROCESS"
+# Set to "lines" by a parent that frames by newline, whatever the size: no acknowledgement needed.
+ENV_FRAMING = "NQ_RPC_FRAMING"
+# A descriptor that takes the worker's stdout, so that the parent can tell it from stderr.
+ENV_STDOUT_FD = "NQ_STDOUT_FD"

@@ -1,0 +1,237 @@
+"""Runs one job over one process and settles it exactly once.
+
+First of: the answer, the end of the process, the end of the channel, the timeout, cancellation.
+Whichever it was, the process and its group are gone when `execute` returns or raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nuxt_queue.errors import (
+    ConfigError,
+    HandlerError,
+    InternalError,
+    MethodNotFoundError,
+    PeerClosedError,
+    RpcError,
+    WorkerCrashedError,
+    WorkerStartError,
+    WorkerTimeoutError,
+)
+from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.peer import Peer, Reply
+from nuxt_queue.rpc.values import to_json
+from nuxt_queue.runner.process import ChildProcess, Timeouts, describe_exit
+from nuxt_queue.runner.runtimes import Launch, python_launch
+from nuxt_queue.services.context import JobContext, JobHandler
+
+__all__ = ["ChildProcessRunner"]
+
+_MAX_MESSAGE = 64 * 1024 * 1024  # bytes of one line; more is a mistake, not a message
+_MAX_VIOLATIONS = 100  # lines that break the protocol; then the worker does not speak it
+_TAIL_BYTES = 8 * 1024  # of stderr, kept for the error of a crash
+
+
+class ChildProcessRunner:
+    """Runs a worker file, each job in a fresh process.
+
+    The runner holds what is the same for all jobs; everything else belongs to one run, so any
+    number of jobs may run at once.
+
+    Args:
+        worker_path: The worker file.
+        runtime: Only `python` so far.
+        timeout_ms: How long one job may take, in milliseconds.
+        timeouts: The steps of a child's end.
+        max_message: The longest line of the protocol, in bytes.
+        options: What `runtimes.python_launch` takes: `python`, `args`, `env`, `env_passthrough`,
+            `cwd`.
+
+    Raises:
+        ConfigError: If the worker, the runtime or the timeout cannot be used.
+    """
+
+    def __init__(
+        self,
+        worker_path: str | Path,
+        runtime: str = "python",
+        timeout_ms: int = 300_000,
+        *,
+        timeouts: Timeouts | None = None,
+        max_message: int = _MAX_MESSAGE,
+        **options: Any,
+    ) -> None:
+        if runtime != "python":
+            raise ConfigError(f"unknown runtime {runtime!r} for {worker_path}; known: python")
+        if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int) or timeout_ms <= 0:
+            raise ConfigError(f"timeout is {timeout_ms!r}; give milliseconds above 0")
+        self.launch = python_launch(Path(worker_path), **options)
+        self.timeout_ms = timeout_ms
+        self.max_message = max_message
+        self.timeouts = timeouts or Timeouts()
+
+    def create_handler(self) -> JobHandler:
+        """Return the handler that a manager registers like any other."""
+        return self.execute
+
+    async def execute(self, job: Mapping[str, Any], job_context: JobContext) -> Any:
+        """Run one job and return its result.
+
+        Raises:
+            HandlerError: If the handler raised, or the file could not be imported.
+            WorkerTimeoutError: If it took longer than the timeout.
+            WorkerCrashedError: If the process ended or broke the protocol without an answer.
+            WorkerStartError: If the process could not be started.
+        """
+        return await _Run(self, job_context).execute(job)
+
+
+class _Run:
+    """One job, one process."""
+
+    def __init__(self, runner: ChildProcessRunner, job_context: JobContext) -> None:
+        self._runner, self._context = runner, job_context
+        self._job_id = job_context.scope.job_id
+        self._loop = asyncio.get_running_loop()
+        self._outcome: asyncio.Future[Any] = self._loop.create_future()
+        self._answered = False
+        # Calls and printed lines in the order of their arrival; the answer comes behind them.
+        self._inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+        self._process: ChildProcess
+        self._peer = Peer(self._write, self._serve)
+
+    async def execute(self, job: Mapping[str, Any]) -> Any:
+        scope = self._context.scope
+        params = {"job": to_json(dict(job), "job"), "context": scope.to_wire()}
+        self._process = await self._start()
+        worker = asyncio.create_task(self._work())
+        watcher = asyncio.create_task(self._watch())
+        try:
+            self._peer.call(methods.EXECUTE, params, self._on_answer)
+            timeout_s = self._runner.timeout_ms / 1000
+            await asyncio.wait({self._outcome}, timeout=timeout_s)
+            if not self._outcome.done() and not self._answered:
+                error = WorkerTimeoutError(self._job_id, self._runner.timeout_ms)
+                self._outcome.set_exception(error)
+            return await self._outcome
+        finally:
+            # A job that is cancelled while its process is being ended must still end it.
+            await asyncio.shield(self._end(worker, watcher))
+
+    async def _start(self) -> ChildProcess:
+        launch = self._runner.launch
+        try:
+            return await ChildProcess.start(
+                launch,
+                on_wire=self._on_line,
+                on_output=self._on_output,
+                on_oversize=self._on_oversize,
+                max_message=self._runner.max_message,
+                timeouts=self._runner.timeouts,
+            )
+        except OSError as error:
+            raise WorkerStartError(self._job_id, launch.argv, _reason(error, launch)) from None
+
+    async def _end(self, worker: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
+        by_itself = await self._process.end(gently=self._answered)
+        watcher.cancel()
+        self._peer.close(PeerClosedError("the job has ended"))
+        self._inbox.put_nowait(None)
+        await worker
+        if self._answered and not by_itself:
+            grace = self._runner.timeouts.exit_s
+            await self._context.log(
+                "warn", f"the worker did not exit within {grace:g} s of its answer and was killed"
+            )
+        if not self._outcome.done():
+            self._outcome.cancel()  # the job was cancelled: nobody waits for an outcome
+
+    async def _work(self) -> None:
+        """Answer calls and record lines, one after the other: program order is kept."""
+        while (item := await self._inbox.get()) is not None:
+            await item
+
+    async def _watch(self) -> None:
+        """Settle the job when its process ends without an answer."""
+        returncode = await self._process.exited
+        await self._process.drain()
+        if not self._answered:
+            self._crash(describe_exit(returncode), returncode)
+
+    def _on_line(self, line: bytes) -> None:
+        self._peer.receive(line)
+        if self._peer.violations > _MAX_VIOLATIONS:
+            self._crash(f"broke the protocol more than {_MAX_VIOLATIONS} times")
+
+    def _on_oversize(self) -> None:
+        limit = self._runner.max_message
+        self._crash(f"sent a message larger than the limit of {limit} bytes")
+
+    def _on_output(self, stream: str, line: bytes) -> None:
+        if stream == "stderr":
+            self._tail.append(line)
+            self._tail_size += len(line) + 1
+            while len(self._tail) > 1 and self._tail_size > _TAIL_BYTES:
+                self._tail_size -= len(self._tail.popleft()) + 1
+        text = line.decode("utf-8", "backslashreplace").rstrip("\r")
+        level = "info" if stream == "stdout" else "warn"
+        self._inbox.put_nowait(self._context.log(level, text, {"stream": stream}))
+
+    def _serve(self, method: str, params: Any, reply: Reply) -> None:
+        if self._answered or self._outcome.done():
+            raise PeerClosedError("the job has ended")
+        if not method.startswith("ctx."):
+            raise MethodNotFoundError(f"this host has no method {method!r}")
+        self._inbox.put_nowait(self._answer(method, params, reply))
+
+    async def _answer(self, method: str, params: Any, reply: Reply) -> None:
+        try:
+            reply.result(to_json(await self._context.call(method, params), method))
+        except RpcError as error:
+            reply.error(error)
+        except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
+            reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
+
+    def _on_answer(self, result: Any, error: RpcError | None) -> None:
+        if isinstance(error, PeerClosedError):
+            return  # settled already
+        self._answered = True
+        self._inbox.put_nowait(self._settle(result, error))
+
+    async def _settle(self, result: Any, error: RpcError | None) -> None:
+        if self._outcome.done():
+            return
+        if error is None:
+            self._outcome.set_result(result)
+        else:
+            self._outcome.set_exception(_handler_error(self._job_id, error))
+
+    def _crash(self, reason: str, returncode: int | None = None) -> None:
+        if not self._outcome.done():
+            tail = b"\n".join(self._tail)[-_TAIL_BYTES:].decode("utf-8", "backslashreplace")
+            self._outcome.set_exception(WorkerCrashedError(self._job_id, reason, returncode, tail))
+
+    def _write(self, line: bytes) -> None:
+        self._process.write(line)
+
+
+def _handler_error(job_id: str, error: RpcError) -> HandlerError:
+    """Make the typed error of what a worker answered, in any language."""
+    data = error.data if isinstance(error.data, dict) else {"data": error.data}
+    name, text = data.get("type"), data.get("message")
+    if isinstance(name, str) and isinstance(text, str):
+        return HandlerError(job_id, name, text, data)
+    return HandlerError(job_id, "RpcError", str(error), {**data, "code": error.code})
+
+
+def _reason(error: OSError, launch: Launch) -> str:
+    if isinstance(error, FileNotFoundError) and not launch.cwd.is_dir():
+        return f"its folder {launch.cwd} does not exist"
+    return f"{error.strerror or error}"

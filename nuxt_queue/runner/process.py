@@ -1,0 +1,247 @@
+"""Starts, watches and ends one child process and its group: the only room that starts processes.
+
+When `end` has returned, the process and every member of its group is dead and reaped and every
+descriptor is closed.  Nothing here waits for the end of a pipe without a bound: a grandchild can
+hold a pipe open for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nuxt_queue.rpc import methods
+from nuxt_queue.runner.runtimes import Launch
+
+__all__ = ["ChildProcess", "Timeouts", "describe_exit"]
+
+_POLL_S = 0.01  # between looks at a process on systems without pidfd
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long the steps of a child's end may take, in seconds."""
+
+    # After the answer: time for atexit hooks and open files.  Then the process is told to end.
+    exit_s: float = 2.0
+    # After SIGTERM: time to clean up.  Then SIGKILL.
+    term_s: float = 2.0
+    # After the exit: time for what it wrote last to be read.  A pipe can be held open for ever.
+    drain_s: float = 1.0
+
+
+class _Lines(asyncio.Protocol):
+    """Cuts a stream of bytes at newlines and keeps the rest until its newline comes."""
+
+    def __init__(
+        self, on_line: Callable[[bytes], None], limit: int, on_excess: Callable[[], bool]
+    ) -> None:
+        self._on_line, self._limit, self._on_excess = on_line, limit, on_excess
+        self._head: list[bytes] = []
+        self._size = 0
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            whole = b"".join((*self._head, line)) if self._head else line
+            self._head.clear()
+            self._size = 0
+            if whole.strip():
+                self._on_line(whole)
+        if not rest:
+            return
+        self._size += len(rest)
+        if self._size <= self._limit:
+            self._head.append(rest)
+        elif self._on_excess():  # hand it on in pieces
+            self._on_line(b"".join((*self._head, rest)))
+            self._head.clear()
+            self._size = 0
+        else:  # drop it: the reader has given up on this stream
+            self._head.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's signature
+        if self._head and self._size <= self._limit:
+            self._on_line(b"".join(self._head))
+        self._head.clear()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class ChildProcess:
+    """One running child.
+
+    Attributes:
+        pid: Its process id, which is its group's id too.
+        exited: Settles with the exit code, negative for a signal, once the child has ended; its
+            group has been killed by then.
+    """
+
+    def __init__(self, popen: subprocess.Popen[bytes], timeouts: Timeouts) -> None:
+        self._popen, self._timeouts = popen, timeouts
+        self.pid = popen.pid
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._stdin: asyncio.WriteTransport | None = None
+        self._reads: list[tuple[asyncio.BaseTransport, _Lines]] = []
+        self._watch()
+
+    @classmethod
+    async def start(
+        cls,
+        launch: Launch,
+        *,
+        on_wire: Callable[[bytes], None],
+        on_output: Callable[[str, bytes], None],
+        on_oversize: Callable[[], None],
+        max_message: int,
+        timeouts: Timeouts,
+    ) -> ChildProcess:
+        """Start a child in a process group of its own.
+
+        Args:
+            launch: The command, environment and folder.
+            on_wire: Called with each line of the protocol.
+            on_output: Called with `stdout` or `stderr` and each line that the worker printed.
+            on_oversize: Called once when a message exceeds `max_message` bytes.
+            max_message: The longest line of the protocol, in bytes.
+            timeouts: The steps of its end.
+
+        Raises:
+            OSError: If the command cannot be started.
+        """
+        captured, capture = os.pipe()
+        try:
+            # No shell and no preexec_fn: both run code between fork and exec.
+            # It blocks for the fork only, and must run in the loop's own thread.
+            popen = subprocess.Popen(  # noqa: ASYNC220, S603 see above; the command is configured
+                launch.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(capture,),
+                env={**launch.env, methods.ENV_STDOUT_FD: str(capture)},
+                cwd=launch.cwd,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except BaseException:
+            os.close(captured)
+            raise
+        finally:
+            os.close(capture)
+        self = cls(popen, timeouts)
+
+        def oversize() -> bool:
+            on_oversize()
+            return False
+
+        await self._connect(
+            (popen.stdout, on_wire, max_message, oversize),
+            (popen.stderr, lambda line: on_output("stderr", line), _OUTPUT_LINE, lambda: True),
+            (
+                os.fdopen(captured, "rb", 0),
+                lambda line: on_output("stdout", line),
+                _OUTPUT_LINE,
+                lambda: True,
+            ),
+        )
+        return self
+
+    def write(self, line: bytes) -> None:
+        """Send a line; one that a dead child never reads is dropped."""
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.write(line)
+
+    async def drain(self) -> None:
+        """Wait, for a bounded time, until everything the child wrote has been read."""
+        ends = [lines.ended for _, lines in self._reads if not lines.ended.done()]
+        if ends:
+            await asyncio.wait(ends, timeout=self._timeouts.drain_s)
+
+    async def end(self, *, gently: bool) -> bool:
+        """End the child and its group, and release everything; return whether it ended by itself.
+
+        Args:
+            gently: Wait for it to end by itself first, as it should after its answer.
+        """
+        by_itself = await self._ended_within(self._timeouts.exit_s if gently else 0)
+        if not by_itself:
+            self._signal_group(signal.SIGTERM)
+            self._signal_group(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
+            if not await self._ended_within(self._timeouts.term_s):
+                self._signal_group(signal.SIGKILL)
+                await self.exited
+        await self.drain()
+        for transport, _ in self._reads:
+            transport.close()
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.abort()
+        return by_itself
+
+    async def _connect(self, *reads: tuple[Any, Callable[[bytes], None], int, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._popen.stdin)
+        for pipe, on_line, limit, on_excess in reads:
+            lines = _Lines(on_line, limit, on_excess)
+            transport, _ = await loop.connect_read_pipe(lambda lines=lines: lines, pipe)  # type: ignore[misc]  # a default binds it now
+            self._reads.append((transport, lines))
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            fd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not Linux, or an old one
+            loop.call_later(_POLL_S, self._look)
+            return
+
+        def on_exit() -> None:
+            loop.remove_reader(fd)
+            os.close(fd)
+            self._reap()
+
+        loop.add_reader(fd, on_exit)
+
+    def _look(self) -> None:
+        if self._popen.poll() is None:
+            asyncio.get_running_loop().call_later(_POLL_S, self._look)
+        else:
+            self._reap()
+
+    def _reap(self) -> None:
+        # The group first: until its leader is reaped, its number cannot belong to anybody else.
+        self._signal_group(signal.SIGKILL)
+        returncode = self._popen.wait()
+        if not self.exited.done():
+            self.exited.set_result(returncode)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if not self.exited.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+    async def _ended_within(self, seconds: float) -> bool:
+        if not self.exited.done() and seconds > 0:
+            await asyncio.wait([self.exited], timeout=seconds)
+        return self.exited.done()
+
+
+# A printed line longer than this becomes several log records.
+_OUTPUT_LINE = 64 * 1024
+
+
+def describe_exit(returncode: int) -> str:
+    """Say in words how a process ended, for example `killed by SIGSEGV (11)`."""
+    if returncode >= 0:
+        return f"exited with code {returncode} without a result"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = "signal"
+    return f"was killed by {name} ({-returncode})"

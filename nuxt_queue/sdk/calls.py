@@ -1,0 +1,228 @@
+"""Calls to the host: written when made, awaited or waited for, drained before the job's reply."""
+
+from __future__ import annotations
+
+import sys
+from _thread import allocate_lock
+
+from nuxt_queue.errors import MethodNotFoundError, NotSupportedByHost, RpcError
+from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.peer import Peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+__all__ = ["Call", "Calls"]
+
+# A host that splits its input by chunks loses a line that does not fit the pipe's buffer.
+WINDOW_BYTES = 64 * 1024
+
+
+class Call:
+    """One call in flight: `await` it in a coroutine, or `wait()` in a thread.
+
+    It was written when it was made; awaiting it only fetches the answer.
+    """
+
+    __slots__ = ("_error", "_gate", "_result", "_wakes", "done", "label", "method", "seen", "size")
+
+    def __init__(self, method: str, label: str) -> None:
+        self.method, self.label = method, label
+        self.done = self.seen = False
+        self.size = 0
+        self._result: Any = None
+        self._error: RpcError | None = None
+        self._wakes: list[Callable[[], None]] = []
+        self._gate = allocate_lock()
+        self._gate.acquire()
+
+    def __repr__(self) -> str:
+        return f"<{self.label}: not awaited; write `await {self.label}` in an async handler>"
+
+    def settle(self, result: Any, error: RpcError | None) -> None:
+        """Keep the answer and wake whoever waits; called once, from any thread."""
+        self._result, self._error = result, error
+        self.done = True
+        self._gate.release()
+        for wake in self._wakes:
+            wake()
+
+    @property
+    def error(self) -> RpcError | None:
+        """Why it failed; None while it runs or when it succeeded."""
+        return self._error
+
+    def wait(self) -> Any:
+        """Block until the answer is there and return it.
+
+        Raises:
+            RpcError: What the host answered, `NotSupportedByHost` when it lacks the method.
+        """
+        self.settled()
+        return self._outcome()
+
+    def settled(self, timeout_s: float = -1) -> bool:
+        """Wait for the answer without looking at it; False when it did not come in time."""
+        if not self.done:
+            if not self._gate.acquire(timeout=timeout_s):
+                return False
+            self._gate.release()
+        return True
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if not self.done:
+            yield from self.arrived().__await__()
+        return self._outcome()
+
+    async def arrived(self) -> None:
+        """Wait for the answer in an event loop without looking at it."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        arrival = loop.create_future()
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_set_once, arrival)
+
+        self._wakes.append(wake)
+        if self.settled(0):  # it came before the line above
+            wake()
+        await arrival
+
+    def _outcome(self) -> Any:
+        self.seen = True
+        if isinstance(self._error, MethodNotFoundError):
+            what = f"this host has no {self.method}, which {self.label} needs"
+            raise NotSupportedByHost(what, self._error.data)
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Calls:
+    """Makes calls over a peer and remembers what is outstanding.
+
+    Args:
+        peer: Carries the calls.
+        framed: Whether the host reads lines of any length.  If not, at most 64 KiB stay
+            unacknowledged, and every log line is a call that is acknowledged.
+    """
+
+    def __init__(self, peer: Peer, *, framed: bool) -> None:
+        self.peer, self.framed = peer, framed
+        self._outstanding: dict[int, Call] = {}
+        self._failed: list[Call] = []
+        self._unacknowledged = 0
+        self._mutex = allocate_lock()
+
+    def make(
+        self,
+        method: str,
+        params: dict[str, Any],
+        label: str,
+        fallback: tuple[str, dict[str, Any]] | None = None,
+    ) -> Call:
+        """Write a call now; `fallback` is sent instead when the host lacks the method."""
+        call = Call(method, label)
+
+        def before(size: int) -> None:
+            self._reserve(call, size)
+
+        def done(result: Any, error: RpcError | None) -> None:
+            if fallback and isinstance(error, MethodNotFoundError):
+                self._again(call, fallback)
+            else:
+                self._settle(call, result, error)
+
+        try:
+            self.peer.call(method, params, done, before)
+        except BaseException:
+            self._forget(call)
+            raise
+        return call
+
+    def answer(self, call: Call) -> Any:
+        """Return the call itself where it can be awaited, its answer everywhere else.
+
+        In a coroutine one awaits; in a thread without a running loop the value simply comes back.
+        """
+        return call if _loop_is_running() else call.wait()
+
+    def log(self, params: dict[str, Any]) -> None:
+        """Write a log line; a host that must acknowledge it gets a call."""
+        if self.framed:
+            self.peer.notify(methods.LOG, params)
+        else:
+            self.make(methods.LOG, params, "ctx.logger").seen = True
+
+    def drain(self, log_timeout_s: float = 5.0) -> list[Call]:
+        """Wait for everything outstanding; return the failed calls that nobody looked at.
+
+        Waits for log lines `log_timeout_s` at most: they must not keep a result back.
+        """
+        for call in list(self._outstanding.values()):
+            call.settled(log_timeout_s if call.method == methods.LOG else -1)
+        return self._unseen()
+
+    async def drained(self) -> list[Call]:
+        """Do as `drain` does, in an event loop that answers the calls."""
+        for call in list(self._outstanding.values()):
+            await call.arrived()
+        return self._unseen()
+
+    def _unseen(self) -> list[Call]:
+        return [c for c in self._failed if not c.seen and c.method != methods.LOG]
+
+    def _again(self, call: Call, fallback: tuple[str, dict[str, Any]]) -> None:
+        # Runs where answers arrive, so it must not wait for other answers: no reservation.
+        method, params = fallback
+        try:
+            self.peer.call(method, params, lambda r, e: self._settle(call, r, e))
+        except RpcError as error:
+            self._settle(call, None, error)
+
+    def _reserve(self, call: Call, size: int) -> None:
+        self._outstanding[id(call)] = call
+        if self.framed:
+            return
+        if size > WINDOW_BYTES:
+            raise RpcError(
+                f"{call.label} is a message of {size} bytes, and this host loses lines over"
+                f" {WINDOW_BYTES}; send less, or a path to a file"
+            )
+        while self._unacknowledged + size > WINDOW_BYTES:
+            oldest = next((c for c in list(self._outstanding.values()) if c.size), None)
+            if oldest is None:
+                break
+            oldest.settled()
+        with self._mutex:
+            call.size = size
+            self._unacknowledged += size
+
+    def _settle(self, call: Call, result: Any, error: RpcError | None) -> None:
+        if error is not None:
+            self._failed.append(call)
+        self._forget(call)
+        call.settle(result, error)
+
+    def _forget(self, call: Call) -> None:
+        with self._mutex:
+            self._unacknowledged -= call.size
+            self._outstanding.pop(id(call), None)
+            call.size = 0
+
+
+def _set_once(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _loop_is_running() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    # The public function raises where there is no loop, which is the usual case here.
+    return asyncio._get_running_loop() is not None  # noqa: SLF001

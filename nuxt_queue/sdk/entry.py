@@ -1,0 +1,243 @@
+"""`run_worker`: receive `execute`, run the handler, drain, reply.
+
+One job per process.  The handler runs in the main thread; answers arrive in a thread of the
+channel's own, so a handler that blocks still gets its logs out and its calls answered.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import allocate_lock
+
+from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError, PeerClosedError, RpcError
+from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.peer import Peer, Reply
+from nuxt_queue.sdk.calls import Calls
+from nuxt_queue.sdk.context import RunContext
+from nuxt_queue.sdk.define import check_handler
+from nuxt_queue.sdk.job import Job
+from nuxt_queue.sdk.stdio import StdioChannel, claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["run_worker"]
+
+# Ids of the two sides are separate; far apart they are also easy to tell in a trace.
+_FIRST_ID = 1_000_001
+_BUSY = -32001
+_COROUTINE_FUNCTION = 0x80  # flag of a code object
+
+
+class _Finished:
+    """What `run_worker` returns: a coroutine that has run, as `asyncio.run(...)` wants one."""
+
+    def send(self, _value: None) -> None:
+        raise StopIteration
+
+    def throw(self, error: BaseException, *_: Any) -> None:
+        raise error
+
+    def close(self) -> None:
+        """Do nothing: there is nothing left to close."""
+
+    def __await__(self) -> _Finished:
+        return self
+
+    def __iter__(self) -> _Finished:
+        return self
+
+    def __next__(self) -> None:
+        raise StopIteration
+
+
+def run_worker(handler: Callable[..., Any], *, subscribes: tuple[str, ...] | None = None) -> Any:
+    """Run one job with `handler` and answer the host.
+
+    Put it last in a worker file, under `if __name__ == "__main__":`, as `run_worker(handler)` or
+    `asyncio.run(run_worker(handler))`.  In a notebook, and wherever else no host has started the
+    process, it does nothing but say how to run the worker.
+
+    Args:
+        handler: `handler(job, ctx)`, a plain function or a coroutine function.
+        subscribes: The events that start this step; taken from the file's `config` when left out.
+    """
+    channel = claim()
+    if channel is None:
+        check_handler(handler)
+        _say_how_to_run()
+    elif not channel.is_forked_copy:
+        _Worker(channel).run(lambda: handler, subscribes)
+    return _Finished()
+
+
+def run_file(path: str) -> None:
+    """Run a worker file as the main program, with or without a `run_worker` call of its own.
+
+    A file that cannot be run answers the job with phase `import` instead of dying silently.
+    """
+    channel = claim()
+    module = type(sys)("__main__")
+    module.__file__ = path
+    sys.modules["__main__"] = module
+    try:
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102 running the worker is the purpose
+    except BaseException as error:
+        if channel is None or channel.is_forked_copy or _Worker.has_run:
+            raise
+        _Worker(channel).run(_raiser(error), (), "import")
+    else:
+        if channel is not None and not channel.is_forked_copy and not _Worker.has_run:
+            _Worker(channel).run(lambda: _handler_of(module), None)
+
+
+def _raiser(error: BaseException) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+def _handler_of(module: Any) -> Any:
+    handler = getattr(module, "handler", None)
+    if handler is None:
+        raise TypeError(
+            f"{os.path.basename(module.__file__)} has no handler: define `handler(job, ctx)`,"
+            " or end the file with `run_worker(your_function)`"
+        )
+    return handler
+
+
+class _Worker:
+    """One process's conversation with its host."""
+
+    has_run = False
+
+    def __init__(self, channel: StdioChannel) -> None:
+        self._channel = channel
+        self._peer = Peer(channel.write, self._serve, _FIRST_ID)
+        self._calls = Calls(self._peer, framed=os.environ.pop(methods.ENV_FRAMING, "") == "lines")
+        self._ctx: RunContext | None = None
+        self._job: tuple[dict[str, Any], Reply] | None = None
+        self._given = allocate_lock()
+        self._given.acquire()
+        self._answered = False
+
+    def run(
+        self, find: Callable[[], Any], subscribes: tuple[str, ...] | None, phase: str = "run"
+    ) -> None:
+        """Wait for the job, run it, answer, and leave the process to end by itself."""
+        _Worker.has_run = True
+        self._channel.listen(self._peer.receive, self._on_end)
+        self._given.acquire()
+        if self._job is None:
+            return
+        params, reply = self._job
+        fields = params.get("context") or {}
+        self._ctx = ctx = RunContext(self._calls, fields)
+        try:
+            job = Job.of(params.get("job"), fields, _subscribes(subscribes))
+            result = _call(find(), job, ctx)
+            self._finish(reply, result)
+        except BaseException as error:  # noqa: BLE001 whatever it is, the host must hear of it
+            if self._channel.is_forked_copy:
+                os._exit(1)
+            self._fail(reply, error, phase)
+
+    def _finish(self, reply: Reply, result: Any) -> None:
+        from nuxt_queue.rpc.values import to_json
+
+        if self._channel.is_forked_copy:
+            os._exit(0)  # the worker itself answers
+        plain = to_json(result, "result")
+        for call in self._calls.drain():
+            raise CallFailedError(f"{call.label} was not awaited and failed: {call.error}")
+        _flush()
+        self._answered = True  # from here on the host may hang up
+        reply.result(plain)
+
+    def _fail(self, reply: Reply, error: BaseException, phase: str) -> None:
+        from nuxt_queue.sdk.failures import to_rpc_error
+
+        if isinstance(error, PeerClosedError):
+            return  # nobody is there to be told
+        failure = to_rpc_error(error, phase)
+        try:
+            self._calls.drain()
+            _flush()
+            self._answered = True
+            reply.error(failure)
+        except PeerClosedError:
+            return
+        except RpcError:  # too long for a host that loses long lines
+            reply.error(RpcError(str(failure)[:2000], {"type": type(error).__name__}))
+
+    def _serve(self, method: str, params: Any, reply: Reply) -> None:
+        if method == methods.CANCEL:
+            if self._ctx is not None:
+                self._ctx.cancelled = True
+        elif method != methods.EXECUTE:
+            raise MethodNotFoundError(f"a worker has no method {method!r}; it has 'execute'")
+        elif self._job is not None:
+            raise RpcError("this worker has its job already; start a process per job", code=_BUSY)
+        else:
+            if not isinstance(params, dict) or not isinstance(params.get("context", {}), dict):
+                raise InvalidParamsError("execute takes {job, context}, and context is an object")
+            self._job = (params, reply)
+            self._given.release()
+
+    def _on_end(self) -> None:
+        """End with the host: what it does not wait for must not go on running."""
+        self._peer.close(PeerClosedError("the host closed the channel"))
+        if self._job is None:
+            self._given.release()
+        elif not self._answered:
+            os._exit(1)
+
+
+class CallFailedError(Exception):
+    """Raised for a call that failed while nobody awaited it."""
+
+
+def _call(handler: Any, job: Job, ctx: RunContext) -> Any:
+    check_handler(handler)
+    result = handler(job, ctx)
+    if not hasattr(result, "__await__"):
+        return result
+    from nuxt_queue.sdk.loop import run_to_end
+
+    return run_to_end(result, ctx)
+
+
+def _subscribes(given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Read the events that start this step from the worker file's own config."""
+    if given is not None:
+        return given
+    config = getattr(sys.modules.get("__main__"), "config", None)
+    flow = config.get("flow") if isinstance(config, dict) else None
+    events = flow.get("subscribes") if isinstance(flow, dict) else None
+    if isinstance(events, str):
+        return (events,)
+    return tuple(e for e in events or () if isinstance(e, str))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # None, broken or closed: not ours to judge
+            continue
+
+
+def _say_how_to_run() -> None:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main is not None and "IPython" not in sys.modules:
+        name = os.path.basename(main)
+        print(  # noqa: T201 somebody ran the file by hand
+            f"{name} is a queue worker; try it with:  nq run {name} --data '{{}}'", file=sys.stderr
+        )

@@ -1,0 +1,94 @@
+"""An exception of the user's code as a JSON-RPC error.  Imported when something failed."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+from nuxt_queue.errors import RpcError
+
+__all__ = ["to_rpc_error"]
+
+# Frames of this package say nothing to the user; those before the worker's first are dropped.
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_TEXT_LIMIT = 64 * 1024  # characters of a traceback or message; the middle is left out beyond
+
+
+def to_rpc_error(error: BaseException, phase: str = "run") -> RpcError:
+    """Return the error object that tells a host what happened.
+
+    The message is `Type: text`, which stands alone in a host that shows nothing else; `data` holds
+    `type`, `message`, `traceback`, `cause`, `retryable`, `location` and `phase`.
+    """
+    name, text = type(error).__name__, _text(error)
+    data = {
+        "type": name,
+        "message": text,
+        "traceback": _traceback(error),
+        "cause": _cause(error),
+        "retryable": bool(getattr(error, "retryable", True)),
+        "location": _location(error),
+        "phase": phase,
+    }
+    return RpcError(_shorten(f"{name}: {text}" if text else name), data)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 the user's __str__ can do anything
+        return f"<its __str__ raised {type(broken).__name__}>"
+    return _shorten(text)
+
+
+def _shorten(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= _TEXT_LIMIT:
+        return text
+    half = _TEXT_LIMIT // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        report = traceback.TracebackException.from_exception(error, compact=True)
+        _trim(report)
+        return _shorten("".join(report.format()))
+    except Exception as broken:  # noqa: BLE001 a report must not replace the error
+        return (
+            f"{type(error).__name__} (no traceback: {type(broken).__name__} while formatting it)\n"
+        )
+
+
+def _trim(report: traceback.TracebackException) -> None:
+    """Drop our frames from a report and from its causes."""
+    seen: list[traceback.TracebackException | None] = [report]
+    for part in seen:
+        if part is None:
+            continue
+        frames = [frame for frame in part.stack if not _is_own(frame.filename)]
+        part.stack = traceback.StackSummary.from_list(frames)
+        seen += [part.__cause__, part.__context__, *(part.exceptions or ())]
+
+
+def _is_own(filename: str) -> bool:
+    return filename.startswith((_OWN, "<frozen ")) or f"{os.sep}asyncio{os.sep}" in filename
+
+
+def _cause(error: BaseException) -> dict[str, str] | None:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return {"type": type(cause).__name__, "message": _text(cause)} if cause else None
+
+
+def _location(error: BaseException) -> dict[str, Any] | None:
+    """Find the last line of the user's file, or of a file that it called, that was running."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return {"file": error.filename, "line": error.lineno, "function": None}
+    main = getattr(__import__("__main__"), "__file__", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_own(f.filename)]
+    inside = [f for f in frames if f.filename == main] or frames
+    if not inside:
+        return None
+    last = inside[-1]
+    return {"file": last.filename, "line": last.lineno, "function": last.name}

@@ -1,0 +1,1 @@
+"""What the calls of `ctx` mean, on the side that runs jobs."""

@@ -1,0 +1,236 @@
+"""Answers the calls of `ctx`: the one table of what each of them means.
+
+Whoever runs a handler, a child process, a notebook or this process, its calls end here.  The scope
+is bound by the parent: nothing that a worker sends can reach another flow's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError
+from nuxt_queue.rpc import methods
+from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.scope import Scope
+from nuxt_queue.services.state import StateStore
+
+__all__ = ["ContextService", "FlowControl", "JobContext", "JobHandler"]
+
+
+class FlowControl(Protocol):
+    """What a job may ask about flows; names, arguments and shapes are the host's."""
+
+    async def start_flow(self, name: str, payload: Any = None) -> dict[str, Any]:
+        """Start a flow and return `{id, queue, step, flowId}`."""
+
+    async def cancel_flow(self, name: str, run_id: str) -> Any:
+        """Cancel a run."""
+
+    async def restart_flow(self, name: str, run_id: str) -> Any:
+        """Start a flow again with an earlier run's input."""
+
+    async def is_running(
+        self,
+        name: str | None = None,
+        run_id: str | None = None,
+        *,
+        exclude_run_ids: tuple[str, ...] = (),
+    ) -> bool:
+        """Tell whether a run is under way."""
+
+    async def get_running_flows(
+        self, name: str | None = None, *, exclude_run_ids: tuple[str, ...] = ()
+    ) -> list[dict[str, Any]]:
+        """List the runs under way."""
+
+    async def get_flow_stats(self, name: str) -> dict[str, Any] | None:
+        """Return a flow's statistics."""
+
+
+_Answer = Callable[[Any, dict[str, Any]], Awaitable[Any]]
+
+
+class ContextService:
+    """What the jobs of one manager share: state, events and flows.
+
+    Args:
+        state: Where `ctx.state` lives.
+        bus: Where log lines and emitted events go.
+        flows: Starts and inspects flows; without it those calls are answered with -32601.
+    """
+
+    def __init__(self, state: StateStore, bus: EventBus, flows: FlowControl | None = None) -> None:
+        self.state, self.bus, self.flows = state, bus, flows
+
+    def for_job(self, scope: Scope) -> JobContext:
+        """Return the calls of one attempt of one job."""
+        return JobContext(self, scope)
+
+
+class JobContext:
+    """The calls of one attempt of one job.
+
+    Attributes:
+        scope: Whose calls they are.
+        service: What they are answered from.
+    """
+
+    def __init__(self, service: ContextService, scope: Scope) -> None:
+        self.service, self.scope = service, scope
+
+    async def call(self, method: str, params: Mapping[str, Any] | list[Any]) -> Any:
+        """Answer one call.
+
+        Args:
+            method: A name from `rpc.methods`.
+            params: By name; by position in the order of the table below.
+
+        Raises:
+            MethodNotFoundError: If there is no such method.
+            InvalidParamsError: If a parameter is missing, unknown or of the wrong type.
+        """
+        entry = self._TABLE.get(method)
+        if entry is None:
+            raise MethodNotFoundError(f"this host has no method {method!r}")
+        answer, required, optional = entry
+        return await answer(self, _by_name(method, params, required, optional))
+
+    async def log(
+        self, level: str, message: str, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record a log line of this job, also one that its process printed."""
+        await self.service.bus.publish(
+            "log", self.scope, {**(metadata or {}), "level": level, "message": message}
+        )
+
+    @property
+    def _flow_scope(self) -> str:
+        return self.scope.flow_id or ""
+
+    @property
+    def _flows(self) -> FlowControl:
+        flows = self.service.flows
+        if flows is None:
+            raise MethodNotFoundError("this host runs no flows")
+        return flows
+
+    async def _get(self, given: dict[str, Any]) -> Any:
+        return await self.service.state.get(self._flow_scope, _text(given, "key"))
+
+    async def _set(self, given: dict[str, Any]) -> None:
+        opts = given.get("opts") or {}
+        if not isinstance(opts, dict) or set(opts) - {"ttl"}:
+            raise InvalidParamsError(f"the only option of state.set is ttl, in seconds; got {opts}")
+        await self.service.state.set(
+            self._flow_scope, _text(given, "key"), given["value"], ttl_s=opts.get("ttl")
+        )
+
+    async def _delete(self, given: dict[str, Any]) -> bool:
+        return await self.service.state.delete(self._flow_scope, _text(given, "key"))
+
+    async def _incr(self, given: dict[str, Any]) -> int | float:
+        by = given.get("by", 1)
+        return await self.service.state.incr(self._flow_scope, _text(given, "key"), by)
+
+    async def _log(self, given: dict[str, Any]) -> None:
+        metadata = given.get("metadata")
+        if metadata is not None and not isinstance(metadata, dict):
+            metadata = {"value": metadata}
+        level = given["level"] if given["level"] in methods.LOG_LEVELS else "info"
+        await self.log(level, str(given["message"]), metadata)
+
+    async def _emit(self, given: dict[str, Any]) -> list[Any]:
+        payload = given.get("payload")
+        if payload is not None and not isinstance(payload, dict):
+            payload = {"value": payload}
+        data = {"name": _text(given, "trigger"), "payload": payload or {}}
+        await self.service.bus.publish("emit", self.scope, data)
+        return []
+
+    async def _emit_event(self, given: dict[str, Any]) -> list[Any]:
+        event = given["event"]
+        data = event.get("data") if isinstance(event, dict) else None
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+            raise InvalidParamsError('an event is {"type": "emit", "data": {"name": ...}}')
+        payload = {key: value for key, value in data.items() if key != "name"}
+        return await self._emit({"trigger": data["name"], "payload": payload})
+
+    async def _start(self, given: dict[str, Any]) -> Any:
+        return await self._flows.start_flow(_text(given, "flowName"), given.get("payload"))
+
+    async def _cancel(self, given: dict[str, Any]) -> Any:
+        return await self._flows.cancel_flow(_text(given, "flowName"), _text(given, "runId"))
+
+    async def _cancel_own(self, _given: dict[str, Any]) -> Any:
+        if self.scope.flow_id is None or self.scope.flow_name is None:
+            raise InvalidParamsError("this job is in no flow: there is nothing to cancel")
+        return await self._flows.cancel_flow(self.scope.flow_name, self.scope.flow_id)
+
+    async def _restart(self, given: dict[str, Any]) -> Any:
+        return await self._flows.restart_flow(_text(given, "flowName"), _text(given, "runId"))
+
+    async def _is_running(self, given: dict[str, Any]) -> bool:
+        return await self._flows.is_running(
+            given.get("flowName"), given.get("runId"), exclude_run_ids=self._excluded(given)
+        )
+
+    async def _running(self, given: dict[str, Any]) -> Any:
+        excluded = self._excluded(given)
+        return await self._flows.get_running_flows(given.get("flowName"), exclude_run_ids=excluded)
+
+    async def _stats(self, given: dict[str, Any]) -> Any:
+        return await self._flows.get_flow_stats(_text(given, "flowName"))
+
+    def _excluded(self, given: dict[str, Any]) -> tuple[str, ...]:
+        """Leave this run out, as the host does, unless the caller says whom to leave out."""
+        own = (self.scope.flow_id,) if self.scope.flow_id else ()
+        return tuple(given.get("excludeRunIds", own))
+
+    # method -> (what answers it, required parameters, optional ones); by position in this order
+    _TABLE: ClassVar[dict[str, tuple[_Answer, tuple[str, ...], tuple[str, ...]]]] = {
+        methods.STATE_GET: (_get, ("key",), ()),
+        methods.STATE_SET: (_set, ("key", "value"), ("opts",)),
+        methods.STATE_DELETE: (_delete, ("key",), ()),
+        methods.STATE_INCR: (_incr, ("key",), ("by",)),
+        methods.LOG: (_log, ("level", "message"), ("metadata",)),
+        methods.FLOW_EMIT: (_emit, ("trigger",), ("payload",)),
+        methods.EMIT: (_emit_event, ("event",), ()),
+        methods.FLOW_START: (_start, ("flowName",), ("payload",)),
+        methods.FLOW_CANCEL: (_cancel, ("flowName", "runId"), ()),
+        methods.FLOW_CANCEL_OWN: (_cancel_own, (), ()),
+        methods.FLOW_RESTART: (_restart, ("flowName", "runId"), ()),
+        methods.FLOW_IS_RUNNING: (_is_running, (), ("flowName", "runId", "excludeRunIds")),
+        methods.FLOW_RUNNING: (_running, (), ("flowName", "excludeRunIds")),
+        methods.FLOW_STATS: (_stats, ("flowName",), ()),
+    }
+
+
+# What a manager runs: the job as the wire has it, and the calls that the job may make.
+JobHandler = Callable[[dict[str, Any], JobContext], Awaitable[Any]]
+
+
+def _by_name(
+    method: str,
+    params: Mapping[str, Any] | list[Any],
+    required: tuple[str, ...],
+    optional: tuple[str, ...],
+) -> dict[str, Any]:
+    names = required + optional
+    if isinstance(params, list):
+        if len(params) > len(names):
+            raise InvalidParamsError(f"{method} takes {len(names)} parameters, not {len(params)}")
+        given = dict(zip(names, params, strict=False))
+    else:
+        given = dict(params)
+    missing = [name for name in required if name not in given]
+    if missing:
+        raise InvalidParamsError(f"{method} needs {', '.join(missing)}")
+    return given
+
+
+def _text(given: dict[str, Any], name: str) -> str:
+    value = given[name]
+    if not isinstance(value, str):
+        raise InvalidParamsError(f"{name} must be a string, not {type(value).__name__}")
+    return value

@@ -1,0 +1,214 @@
+"""The bus on which steps and flows say what happened, with a timeline for each run."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nuxt_queue.services.scope import Scope
+
+__all__ = ["Event", "EventBus", "Listener", "Unsubscribe"]
+
+Unsubscribe = Callable[[], None]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in a run.
+
+    Attributes:
+        type: For example `step.completed`, `emit`, `log`, `flow.start`.
+        run_id: The flow's id, or the job's for a plain job.
+        flow_name: The flow, if any.
+        step_name: The job's name; None for events of the flow itself.
+        step_id: The attempt's id.
+        attempt: 1 for the first attempt.
+        data: What belongs to this type of event.
+        id: Its place in the bus, rising.
+        ts: Unix time in seconds.
+    """
+
+    type: str
+    run_id: str
+    flow_name: str | None
+    step_name: str | None
+    step_id: str | None
+    attempt: int | None
+    data: dict[str, Any]
+    id: int
+    ts: float
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the host's form: camelCase, absent fields left out."""
+        wire = {
+            "id": self.id,
+            "ts": self.ts,
+            "type": self.type,
+            "runId": self.run_id,
+            "flowName": self.flow_name,
+            "stepName": self.step_name,
+            "stepId": self.step_id,
+            "attempt": self.attempt,
+            "data": copy.deepcopy(self.data),
+        }
+        return {key: value for key, value in wire.items() if value is not None}
+
+
+Listener = Callable[[Event], Awaitable[None] | None]
+
+
+@dataclass(eq=False, slots=True)
+class _Subscription:
+    listener: Listener
+    run_id: str | None
+
+    @property
+    def may_wait(self) -> bool:
+        return inspect.iscoroutinefunction(self.listener) or inspect.iscoroutinefunction(
+            getattr(self.listener, "__call__", None)  # noqa: B004 an object's own call, to see what it is
+        )
+
+
+@dataclass(eq=False, slots=True)
+class _Delivery:
+    """The events of one run that still have to reach the listeners, and the task doing it."""
+
+    pending: deque[tuple[Event, asyncio.Future[None]]] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class EventBus:
+    """Publish events to listeners in this process and keep each run's timeline.
+
+    The events of one run reach every listener in the order in which they were published, also
+    when a listener publishes.  A listener that raises is logged and never reaches the publisher.
+
+    Args:
+        max_runs: How many runs keep a timeline; the run that began first is dropped.
+        max_events: How many events one timeline keeps; the oldest are dropped.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_runs: int = 1_000,
+        max_events: int = 10_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._max_runs, self._max_events, self._clock = max_runs, max_events, clock
+        self._ids = itertools.count(1)
+        self._timelines: dict[str, deque[Event]] = {}
+        self._subscriptions: list[_Subscription] = []
+        self._deliveries: dict[str, _Delivery] = {}
+
+    async def publish(
+        self,
+        type: str,  # noqa: A002 the wire's own word
+        scope: Scope,
+        data: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Record an event and deliver it; return when every listener is done with it.
+
+        Called from a listener of the same run it returns at once, and the event is delivered
+        next.
+
+        Args:
+            type: The event's type.
+            scope: Where it happened; without a step name, an event of the flow itself.
+            data: JSON values; copied.
+        """
+        step = scope.step_name is not None
+        event = Event(
+            type=type,
+            run_id=scope.run_id,
+            flow_name=scope.flow_name,
+            step_name=scope.step_name,
+            step_id=scope.step_id,
+            attempt=scope.attempt if step else None,
+            data=copy.deepcopy(dict(data or {})),
+            id=next(self._ids),
+            ts=self._clock(),
+        )
+        self._record(event)
+        listeners = self._listeners(event)
+        if any(listener.may_wait for listener in listeners) or event.run_id in self._deliveries:
+            await self._deliver(event)
+        else:  # never waits, so that a call of ctx can be answered where no loop runs
+            for listener in listeners:
+                await _call(listener.listener, event)
+        return event
+
+    def subscribe(self, listener: Listener, *, run_id: str | None = None) -> Unsubscribe:
+        """Call `listener` with every event, or with those of one run; return the way out."""
+        subscription = _Subscription(listener, run_id)
+        self._subscriptions.append(subscription)
+
+        def unsubscribe() -> None:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+
+        return unsubscribe
+
+    async def read(self, run_id: str) -> list[Event]:
+        """Return the run's timeline, oldest first; empty for an unknown run."""
+        return list(self._timelines.get(run_id, ()))
+
+    def _record(self, event: Event) -> None:
+        if event.run_id not in self._timelines:
+            while len(self._timelines) >= self._max_runs:
+                del self._timelines[next(iter(self._timelines))]
+            self._timelines[event.run_id] = deque(maxlen=self._max_events)
+        self._timelines[event.run_id].append(event)
+
+    def _listeners(self, event: Event) -> list[_Subscription]:
+        return [each for each in self._subscriptions if each.run_id in (None, event.run_id)]
+
+    async def _deliver(self, event: Event) -> None:
+        # A task of its own delivers: a publisher that is cancelled takes no event with it.
+        delivery = self._deliveries.setdefault(event.run_id, _Delivery())
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        delivery.pending.append((event, done))
+        if delivery.task is None:
+            delivery.task = asyncio.create_task(self._drain(event.run_id, delivery))
+        elif delivery.task is asyncio.current_task():
+            return  # a listener published: waiting for the task that runs it would never end
+        await done
+
+    async def _drain(self, run_id: str, delivery: _Delivery) -> None:
+        try:
+            while delivery.pending:
+                event, done = delivery.pending.popleft()
+                for subscription in self._listeners(event):
+                    await _call(subscription.listener, event)
+                if not done.done():
+                    done.set_result(None)
+        finally:
+            delivery.task = None
+            self._deliveries.pop(run_id, None)
+            for _event, done in delivery.pending:
+                done.cancel()
+
+
+async def _call(listener: Listener, event: Event) -> None:
+    try:
+        outcome = listener(event)
+        if inspect.isawaitable(outcome):
+            await outcome
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        _log.exception("a listener was cancelled on event %s", event.type)
+    except Exception:  # noqa: BLE001 whatever a listener raises stays with the listener
+        _log.exception("a listener failed on event %s", event.type)

@@ -1,0 +1,160 @@
+"""A channel without a pipe: encodes every call, has it answered here, decodes the answer.
+
+What a handler sends and gets is the same bytes as in a process of its own, so what JSON cannot
+hold fails in the notebook as it would in production.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from nuxt_queue.errors import InternalError, PeerClosedError, RpcError
+from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.peer import Peer, Reply
+from nuxt_queue.rpc.values import to_json
+from nuxt_queue.sdk.calls import Calls
+from nuxt_queue.sdk.context import RunContext
+from nuxt_queue.sdk.define import check_handler
+from nuxt_queue.sdk.entry import CallFailedError
+from nuxt_queue.sdk.job import Job
+from nuxt_queue.sdk.loop import finish_in_loop
+from nuxt_queue.services.context import JobContext
+
+__all__ = ["answer_now", "connect", "run_handler", "run_inprocess"]
+
+# Runs one call's coroutine and settles its reply.
+Answer = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def connect(job_context: JobContext, answer: Answer) -> Calls:
+    """Join a worker's calls to the service that answers them, through encoded lines.
+
+    Args:
+        job_context: Answers the calls.
+        answer: Decides where: `answer_now`, or a queue of an event loop.
+    """
+
+    def serve(method: str, params: Any, reply: Reply) -> None:
+        answer(_answer(job_context, method, params, reply))
+
+    def to_worker(line: bytes) -> None:
+        worker.receive(line)
+
+    host = Peer(to_worker, serve)
+    worker = Peer(host.receive, _refuse)
+    return Calls(worker, framed=True)
+
+
+def answer_now(call: Coroutine[Any, Any, None]) -> None:
+    """Answer before the call returns, which takes a service that never waits: memory's does."""
+    try:
+        call.send(None)
+    except StopIteration:
+        return
+    call.close()
+    raise InternalError("this call waits for something, and is answered outside an event loop")
+
+
+async def run_inprocess(
+    handler: Callable[..., Any], job: dict[str, Any], job_context: JobContext
+) -> Any:
+    """Run a Python callable as a job in this process: `runtime: "inprocess"`.
+
+    A plain function runs in a thread of its own, so that a slow one does not hold up other jobs.
+
+    Raises:
+        ValuePathError: If JSON cannot hold the result.
+        CallFailedError: If a call failed that nobody awaited.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
+
+    def answer(call: Coroutine[Any, Any, None]) -> None:
+        loop.call_soon_threadsafe(waiting.put_nowait, call)
+
+    async def answer_in_order() -> None:
+        while True:
+            await (await waiting.get())
+
+    calls = connect(job_context, answer)
+    ctx = RunContext(calls, decode(encode(job_context.scope.to_wire())))
+    pump = asyncio.create_task(answer_in_order())
+    try:
+        return await run_handler(handler, job, ctx, calls)
+    finally:
+        calls.peer.close(PeerClosedError("the job has ended"))
+        while not waiting.empty():
+            await waiting.get_nowait()
+        pump.cancel()
+
+
+async def run_handler(
+    handler: Callable[..., Any], job: Mapping[str, Any], ctx: RunContext, calls: Calls
+) -> Any:
+    """Run a handler with a context in this process, as the child's entry does in its own."""
+    check_handler(handler)
+    given = Job.of(decode(encode(to_json(dict(job), "job"))), {})
+    if _is_coroutine_function(handler):
+        result = await finish_in_loop(handler(given, ctx), ctx)
+    else:
+        result = await _in_thread(handler, given, ctx)
+        if hasattr(result, "__await__"):
+            result = await finish_in_loop(result, ctx)
+    plain = decode(encode(to_json(result, "result")))
+    for call in await calls.drained():
+        raise CallFailedError(f"{call.label} was not awaited and failed: {call.error}")
+    return plain
+
+
+async def _answer(job_context: JobContext, method: str, params: Any, reply: Reply) -> None:
+    try:
+        result = await job_context.call(method, params)
+        reply.result(to_json(result, method))
+    except RpcError as error:
+        reply.error(error)
+    except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
+        reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
+
+
+async def _in_thread(handler: Callable[..., Any], job: Job, ctx: RunContext) -> Any:
+    """Call a plain function where no loop runs, so that its ctx calls simply return."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        try:
+            outcome: tuple[Any, BaseException | None] = (handler(job, ctx), None)
+        except BaseException as error:  # noqa: BLE001 it is raised again where it is awaited
+            outcome = (None, _raisable(error))
+        loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name=f"job {job.id}", daemon=True).start()
+    return await done
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """A StopIteration cannot be set on a future; nothing else changes."""
+    return RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
+
+
+def _is_coroutine_function(handler: Any) -> bool:
+    import inspect
+
+    return inspect.iscoroutinefunction(inspect.unwrap(handler)) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 an object's own call, to see what it is
+    )
+
+
+def _refuse(method: str, _params: Any, _reply: Reply) -> None:
+    raise InternalError(f"nothing calls {method} on a worker in this process")
