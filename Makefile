@@ -30,7 +30,8 @@ lint: $(READY)  ## ruff, mypy --strict, import rules, spelling
 	@$(BIN)/ruff format --check --quiet . || { echo "lint: run 'make fmt'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-timings 2>&1 | tail -n +1
+	@$(BIN)/lint-imports > .import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
+	@rm -f .import-linter.log
 	@$(BIN)/codespell
 	@echo "lint: all clean"
 

@@ -114,6 +114,9 @@ class _Run:
         worker = asyncio.create_task(self._work())
         watcher = asyncio.create_task(self._watch())
         try:
+            await self._context.service.bus.publish(
+                "process.started", scope, {"pid": self._process.pid}
+            )
             self._peer.call(methods.EXECUTE, params, self._on_answer)
             timeout_s = self._runner.timeout_ms / 1000
             await asyncio.wait({self._outcome}, timeout=timeout_s)
@@ -122,6 +125,8 @@ class _Run:
                 self._outcome.set_exception(error)
             return await self._outcome
         finally:
+            if not self._outcome.done():
+                self._outcome.cancel()  # cancelled from outside: nobody waits for an outcome
             # A job that is cancelled while its process is being ended must still end it.
             await asyncio.shield(self._end(worker, watcher))
 
@@ -150,8 +155,6 @@ class _Run:
             await self._context.log(
                 "warn", f"the worker did not exit within {grace:g} s of its answer and was killed"
             )
-        if not self._outcome.done():
-            self._outcome.cancel()  # the job was cancelled: nobody waits for an outcome
 
     async def _work(self) -> None:
         """Answer calls and record lines, one after the other: program order is kept."""

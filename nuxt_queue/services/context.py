@@ -47,6 +47,14 @@ class FlowControl(Protocol):
     async def get_flow_stats(self, name: str) -> dict[str, Any] | None:
         """Return a flow's statistics."""
 
+    async def get_all_flow_stats(
+        self, *, offset: int = 0, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the statistics of all flows by name, or a page of them."""
+
+    async def has_flow_stats(self, name: str) -> bool:
+        """Tell whether there are statistics of a flow."""
+
 
 _Answer = Callable[[Any, dict[str, Any]], Awaitable[Any]]
 
@@ -182,6 +190,16 @@ class JobContext:
     async def _stats(self, given: dict[str, Any]) -> Any:
         return await self._flows.get_flow_stats(_text(given, "flowName"))
 
+    async def _all_stats(self, given: dict[str, Any]) -> Any:
+        if "sortBy" in given or "order" in given:
+            raise InvalidParamsError("this host sorts flows by name: leave sortBy and order out")
+        return await self._flows.get_all_flow_stats(
+            offset=given.get("offset", 0), limit=given.get("limit")
+        )
+
+    async def _has_stats(self, given: dict[str, Any]) -> bool:
+        return await self._flows.has_flow_stats(_text(given, "flowName"))
+
     def _excluded(self, given: dict[str, Any]) -> tuple[str, ...]:
         """Leave this run out, as the host does, unless the caller says whom to leave out."""
         own = (self.scope.flow_id,) if self.scope.flow_id else ()
@@ -203,6 +221,8 @@ class JobContext:
         methods.FLOW_IS_RUNNING: (_is_running, (), ("flowName", "runId", "excludeRunIds")),
         methods.FLOW_RUNNING: (_running, (), ("flowName", "excludeRunIds")),
         methods.FLOW_STATS: (_stats, ("flowName",), ()),
+        methods.FLOW_ALL_STATS: (_all_stats, (), ("sortBy", "order", "limit", "offset")),
+        methods.FLOW_HAS_STATS: (_has_stats, ("flowName",), ()),
     }
 
 

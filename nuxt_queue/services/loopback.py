@@ -7,9 +7,10 @@ hold fails in the notebook as it would in production.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from nuxt_queue.errors import InternalError, PeerClosedError, RpcError
 from nuxt_queue.rpc.codec import decode, encode
@@ -23,10 +24,12 @@ from nuxt_queue.sdk.job import Job
 from nuxt_queue.sdk.loop import finish_in_loop
 from nuxt_queue.services.context import JobContext
 
-__all__ = ["answer_now", "connect", "run_handler", "run_inprocess"]
+__all__ = ["connect", "now", "run_handler", "run_inprocess"]
+
+T = TypeVar("T")
 
 # Runs one call's coroutine and settles its reply.
-Answer = Callable[[Coroutine[Any, Any, None]], None]
+Answer = Callable[[Coroutine[Any, Any, None]], Any]
 
 
 def connect(job_context: JobContext, answer: Answer) -> Calls:
@@ -34,7 +37,7 @@ def connect(job_context: JobContext, answer: Answer) -> Calls:
 
     Args:
         job_context: Answers the calls.
-        answer: Decides where: `answer_now`, or a queue of an event loop.
+        answer: Decides where: `now`, or a queue of an event loop.
     """
 
     def serve(method: str, params: Any, reply: Reply) -> None:
@@ -48,12 +51,17 @@ def connect(job_context: JobContext, answer: Answer) -> Calls:
     return Calls(worker, framed=True)
 
 
-def answer_now(call: Coroutine[Any, Any, None]) -> None:
-    """Answer before the call returns, which takes a service that never waits: memory's does."""
+def now(call: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, as those of the services in memory, and return its result.
+
+    Raises:
+        InternalError: If it waits: this is no event loop.
+    """
     try:
         call.send(None)
-    except StopIteration:
-        return
+    except StopIteration as end:
+        result: T = end.value
+        return result
     call.close()
     raise InternalError("this call waits for something, and is answered outside an event loop")
 
@@ -92,11 +100,15 @@ async def run_inprocess(
 
 
 async def run_handler(
-    handler: Callable[..., Any], job: Mapping[str, Any], ctx: RunContext, calls: Calls
+    handler: Callable[..., Any],
+    job: Mapping[str, Any],
+    ctx: RunContext,
+    calls: Calls,
+    subscribes: Collection[str] = (),
 ) -> Any:
     """Run a handler with a context in this process, as the child's entry does in its own."""
     check_handler(handler)
-    given = Job.of(decode(encode(to_json(dict(job), "job"))), {})
+    given = Job.of(decode(encode(to_json(dict(job), "job"))), {}, subscribes)
     if _is_coroutine_function(handler):
         result = await finish_in_loop(handler(given, ctx), ctx)
     else:
@@ -132,9 +144,11 @@ async def _in_thread(handler: Callable[..., Any], job: Job, ctx: RunContext) -> 
         else:
             done.set_exception(error)
 
+    context = contextvars.copy_context()
+
     def run() -> None:
         try:
-            outcome: tuple[Any, BaseException | None] = (handler(job, ctx), None)
+            outcome: tuple[Any, BaseException | None] = (context.run(handler, job, ctx), None)
         except BaseException as error:  # noqa: BLE001 it is raised again where it is awaited
             outcome = (None, _raisable(error))
         loop.call_soon_threadsafe(settle, *outcome)

@@ -1,0 +1,214 @@
+"""One attempt of one job: run the handler, say what happened, judge how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nuxt_queue.errors import (
+    HandlerError,
+    NuxtQueueError,
+    WorkerNotFoundError,
+    WorkerTimeoutError,
+)
+from nuxt_queue.managers.clock import Clock
+from nuxt_queue.managers.jobs import JobRecord
+from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.values import to_json
+from nuxt_queue.services.context import ContextService, JobHandler
+from nuxt_queue.services.events import EventBus
+
+__all__ = ["Attempt", "Completed", "Failed", "Interrupted", "Outcome", "Work"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What runs a job: the handler, the milliseconds it may take, the events that start it."""
+
+    handler: JobHandler
+    timeout_ms: int | None = None
+    subscribes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned `result`."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed.
+
+    Attributes:
+        error: What was raised.
+        reason: One line for a person, the queue's failed reason.
+        stack: The handler's traceback, or an empty string.
+        retry_in_ms: When the next attempt is due; None when there is none.
+    """
+
+    error: BaseException
+    reason: str
+    stack: str
+    retry_in_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The manager ended before the handler did: the job waits again, the attempt does not count."""
+
+
+Outcome = Completed | Failed | Interrupted
+
+
+class Attempt:
+    """Runs one job once.  The handler alone can be interrupted: its ending is always recorded.
+
+    Args:
+        job: The job, as it was when the attempt began.
+        find: Returns what runs the job, or raises WorkerNotFoundError.
+        contexts: Answers the handler's calls.
+        bus: Where the step's events go.
+        clock: Measures the timeout.
+    """
+
+    def __init__(
+        self,
+        job: JobRecord,
+        find: Callable[[], Work],
+        contexts: ContextService,
+        bus: EventBus,
+        clock: Clock,
+    ) -> None:
+        self._job, self._find = job, find
+        self._contexts, self._bus, self._clock = contexts, bus, clock
+        self._scope = job.scope()
+        self._running: asyncio.Task[Any] | None = None
+        self._stopped_by: WorkerTimeoutError | Interrupted | None = None
+
+    async def run(self) -> Outcome:
+        """Run the handler and publish the step's events; never raises what the handler raised."""
+        job = self._job
+        await self._say("step.started", {"jobId": job.id, "name": job.name, "queue": job.queue})
+        try:
+            result = await self._handle()
+        except asyncio.CancelledError as error:
+            if _is_cancelling():
+                raise
+            # A handler that lets its own cancellation escape must not end the manager's task.
+            return self._interrupted() or await self._fail(error)
+        except Exception as error:  # noqa: BLE001 every failure of a handler is an outcome
+            return self._interrupted() or await self._fail(error)
+        await self._say("step.completed", {"result": result})
+        return Completed(result)
+
+    def interrupt(self) -> None:
+        """Cancel the handler because the manager ends."""
+        self._stop(Interrupted())
+
+    async def _handle(self) -> Any:
+        if isinstance(self._stopped_by, Interrupted):
+            raise asyncio.CancelledError
+        work = self._find()
+        call = work.handler(
+            self._job.for_handler(work.subscribes), self._contexts.for_job(self._scope)
+        )
+        if not inspect.isawaitable(call):
+            raise TypeError(
+                f"the handler returned {type(call).__name__} and nothing to await; register a"
+                ' plain function with runtime "inprocess"'
+            )
+        self._running = asyncio.ensure_future(call)
+        limits = [limit for limit in (work.timeout_ms, self._job.opts.timeout_ms) if limit]
+        timer = None
+        if limits:
+            late = WorkerTimeoutError(self._job.id, min(limits))
+            timer = self._clock.call_later(late.timeout_ms, lambda: self._stop(late))
+        try:
+            result = await self._running
+        except BaseException:
+            self._raise_if_late()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._raise_if_late()
+        return decode(encode(to_json(result, "result")))
+
+    def _stop(self, reason: WorkerTimeoutError | Interrupted) -> None:
+        if self._stopped_by is None:
+            self._stopped_by = reason
+            if self._running is not None:
+                self._running.cancel()
+
+    def _raise_if_late(self) -> None:
+        # Also when the handler swallowed the cancellation and went on to return something.
+        if isinstance(self._stopped_by, WorkerTimeoutError):
+            raise self._stopped_by from None
+
+    def _interrupted(self) -> Interrupted | None:
+        return self._stopped_by if isinstance(self._stopped_by, Interrupted) else None
+
+    async def _fail(self, error: BaseException) -> Failed:
+        job, attempt = self._job, self._scope.attempt
+        reason, stack = _reason(error), _stack(error)
+        said = {"error": reason, "stack": stack}
+        if attempt >= job.opts.max_attempts or not _may_retry(error):
+            await self._say("step.failed", said)
+            return Failed(error, reason, stack, None)
+        plan = {
+            "stepName": job.name,
+            "queue": job.queue,
+            "attempt": attempt,
+            "maxAttempts": job.opts.max_attempts,
+            "nextAttempt": attempt + 1,
+        }
+        await self._say("step.retry", plan | said)
+        return Failed(error, reason, stack, job.opts.retry_delay_ms(attempt))
+
+    async def _say(self, event_type: str, data: Mapping[str, Any]) -> None:
+        try:
+            await self._bus.publish(event_type, self._scope, data)
+        except Exception:  # noqa: BLE001 a bus that is away must not fail the job
+            _log.exception("%s of job %s could not be published", event_type, self._job.id)
+
+
+def _is_cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _may_retry(error: BaseException) -> bool:
+    """Tell whether another attempt could end otherwise."""
+    if isinstance(error, HandlerError):
+        return error.data.get("retryable") is not False
+    return not isinstance(error, WorkerNotFoundError)
+
+
+def _reason(error: BaseException) -> str:
+    """Return one line that stands alone: hosts show nothing else."""
+    if isinstance(error, NuxtQueueError):
+        return str(error)
+    name, text = type(error).__name__, str(error)
+    if isinstance(error, asyncio.CancelledError):
+        text = text or "the handler was cancelled, not by its manager"
+    return f"{name}: {text}" if text else name
+
+
+def _stack(error: BaseException) -> str:
+    if isinstance(error, HandlerError):
+        return error.traceback
+    if isinstance(error, NuxtQueueError):
+        return ""  # our frames say nothing about the user's code
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))

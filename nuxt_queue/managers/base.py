@@ -1,0 +1,294 @@
+"""WorkerManager: what every queue promises, and all of it that does not depend on the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, ClassVar, Self
+
+from nuxt_queue.errors import QueueError
+from nuxt_queue.managers.attempt import Attempt, Outcome
+from nuxt_queue.managers.clock import Clock, LoopClock
+from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
+from nuxt_queue.managers.options import JobOptions, WorkerOptions
+from nuxt_queue.managers.queue_events import QueueEvents, QueueListener
+from nuxt_queue.managers.workers import (
+    QueueWorker,
+    Runtimes,
+    WorkerInfo,
+    child_processes,
+    job_handler,
+)
+from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.values import to_json
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import EventBus, Unsubscribe
+
+__all__ = ["WorkerManager", "check_states"]
+
+
+class WorkerManager(ABC):
+    """Workers and their jobs: one worker a queue, which dispatches by the job's name.
+
+    A subclass keeps the jobs: it says when one may run, hands it to `_process`, and records the
+    outcome.  Dispatch, runtimes, the identity of the attempt, step events, the timeout and the
+    decision to try again are here.
+
+    Use it as an async context manager, or call `close_all`.
+
+    Args:
+        contexts: Answers what handlers ask of their context; its bus gets the step events.
+        runtimes: Makes handlers for worker files.
+        clock: Time, for timestamps and timers.
+    """
+
+    engine: ClassVar[str]
+    """What this manager is called in messages."""
+    refused_job_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What this queue cannot do: a job option's wire name, and how the sentence goes on."""
+    cancel_s: ClassVar[float] = 10.0
+    """After the grace: what a cancelled handler gets to kill its process and clean up."""
+
+    def __init__(
+        self,
+        contexts: ContextService,
+        *,
+        runtimes: Runtimes | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._contexts = contexts
+        self._runtimes = runtimes or child_processes
+        self._clock = clock or LoopClock()
+        self._events = QueueEvents()
+        self._workers: dict[str, QueueWorker] = {}
+        self._attempts: set[Attempt] = set()
+        self._attempt_ended = asyncio.Event()
+        self._closing = False  # no job starts any more
+        self._closed = False  # none is accepted any more
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # An exception is a reason to leave, not to wait for jobs.
+        await self.close_all(grace_s=0 if error else 15)
+
+    @property
+    def bus(self) -> EventBus:
+        """Where step events go."""
+        return self._contexts.bus
+
+    async def register_worker(
+        self,
+        queue: str,
+        job: str,
+        handler: Callable[..., Any] | None = None,
+        opts: WorkerOptions | Mapping[str, Any] | None = None,
+    ) -> WorkerInfo:
+        """Register what runs the jobs of a name; registering again replaces it for later jobs.
+
+        Args:
+            queue: The queue; its worker has the largest concurrency that was registered.
+            job: The jobs' name.
+            handler: A JobHandler; with `runtime: "inprocess"` a callable `(job, ctx)`; None when
+                `opts.path` names a worker file.
+            opts: WorkerOptions, or the host's camelCase object.
+
+        Raises:
+            QueueError: A name, an option or the runtime is wrong.
+        """
+        self._refuse_when_closed()
+        _check_name("queue name", queue)
+        _check_name("job name", job)
+        options = WorkerOptions.read(opts, refused={})
+        info = WorkerInfo(
+            queue_name=queue,
+            job_name=job,
+            handler=job_handler(handler, options, self._runtimes),
+            runtime=options.runtime or ("inprocess" if handler else "python"),
+            concurrency=options.concurrency,
+            autorun=options.autorun,
+            options=options,
+        )
+        self._workers.setdefault(queue, QueueWorker(queue)).add(info)
+        await self._worker_changed(queue)
+        return info
+
+    def get_worker(self, queue: str, job: str) -> WorkerInfo | None:
+        """Return a registration, or None."""
+        worker = self._workers.get(queue)
+        return worker.infos.get(job) if worker else None
+
+    async def start_queue(self, queue: str) -> None:
+        """Let a queue run whose workers were all registered with `autorun` false.
+
+        Raises:
+            QueueError: The queue has no worker.
+        """
+        if queue not in self._workers:
+            raise QueueError(f'queue "{queue}" has no worker to start; register one first')
+        self._workers[queue].started = True
+        await self._worker_changed(queue)
+
+    async def enqueue(
+        self,
+        queue: str,
+        job: str,
+        data: Any = None,
+        opts: JobOptions | Mapping[str, Any] | None = None,
+    ) -> str:
+        """Put a job into a queue and return its id.
+
+        Options that are not given come from `default_job_options` of the registration, if this
+        manager has one.  A job whose `job_id` the queue knows already is not made again.
+
+        Raises:
+            QueueError: A name or an option is wrong, or the queue is full or closed.
+            ValuePathError: JSON cannot hold the data.
+        """
+        self._refuse_when_closed()
+        _check_name("queue name", queue)
+        _check_name("job name", job)
+        info = self.get_worker(queue, job)
+        options = JobOptions.read(opts, refused=self.refused_job_options)
+        options = options.over(info.options.default_job_options if info else None)
+        now = self._clock.now_ms()
+        job_id = options.job_id or f"{now}-{secrets.token_hex(5)}"
+        _check_name("job id", job_id)
+        copied = decode(encode(to_json(data, "data")))
+        return await self._add(JobRecord(job_id, job, queue, copied, options, now))
+
+    def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
+        """Call back at every such event of a queue; return the way out.
+
+        Events: waiting, active, progress, completed, failed, delayed, paused, resumed, stalled.
+        A callback that raises is logged; one that is a coroutine function runs beside the job.
+        """
+        return self._events.on(queue, event, callback)
+
+    async def close_all(self, grace_s: float = 15.0) -> None:
+        """Take no more jobs, let running ones finish, then interrupt them; idempotent.
+
+        What the running ones start, the next step of a flow, is still accepted, and waits.
+        An interrupted job waits again and has not used an attempt.  A second call while the first
+        waits shortens the grace.
+
+        Args:
+            grace_s: Seconds that running jobs have.
+        """
+        self._closing = True
+        await self._stop_taking()
+        if not await self._settle(grace_s):
+            for attempt in list(self._attempts):
+                attempt.interrupt()
+            await self._settle(self.cancel_s)
+        self._closed = True
+        await self._shut()
+        await self._events.drain(self.cancel_s)
+
+    @abstractmethod
+    async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
+        """Return a copy of a job as it stands, or None."""
+
+    @abstractmethod
+    async def get_jobs(
+        self,
+        queue: str,
+        states: Sequence[JobState] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[JobRecord]:
+        """Return copies of a queue's jobs in the order of enqueuing.
+
+        Raises:
+            QueueError: A state is unknown.
+        """
+
+    @abstractmethod
+    async def get_job_counts(self, queue: str) -> dict[str, int]:
+        """Return the number of jobs in each of the six states."""
+
+    @abstractmethod
+    async def pause(self, queue: str) -> None:
+        """Start no more jobs of a queue; running ones finish."""
+
+    @abstractmethod
+    async def resume(self, queue: str) -> None:
+        """Go on with a paused queue, jobs enqueued meanwhile included."""
+
+    @abstractmethod
+    async def is_paused(self, queue: str) -> bool:
+        """Tell whether a queue is paused."""
+
+    @abstractmethod
+    async def _add(self, job: JobRecord) -> str:
+        """Keep a checked job, or find the one that has its id; return the id."""
+
+    @abstractmethod
+    async def _worker_changed(self, queue: str) -> None:
+        """React to a new registration or a started queue."""
+
+    @abstractmethod
+    async def _stop_taking(self) -> None:
+        """Start no further job."""
+
+    @abstractmethod
+    async def _shut(self) -> None:
+        """Record what has ended, and let go of everything that is held."""
+
+    def _concurrency(self, queue: str) -> int:
+        """Return how many jobs of a queue may run at once here: 0 without a started worker."""
+        worker = self._workers.get(queue)
+        if worker is None or not worker.started or self._closing:
+            return 0
+        return worker.concurrency
+
+    async def _process(self, job: JobRecord) -> Outcome:
+        """Run one attempt of a job and publish its step events."""
+        worker = self._workers[job.queue]
+        attempt = Attempt(job, lambda: worker.work(job.name), self._contexts, self.bus, self._clock)
+        self._attempts.add(attempt)
+        try:
+            return await attempt.run()
+        finally:
+            self._attempts.discard(attempt)
+            self._attempt_ended.set()
+
+    async def _settle(self, timeout_s: float) -> bool:
+        """Wait until no attempt runs; say whether that came true in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._attempts:
+                    self._attempt_ended.clear()
+                    await self._attempt_ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise QueueError(f"the {self.engine} manager is closed")
+
+
+def check_states(states: Sequence[JobState] | None) -> frozenset[JobState]:
+    """Return the states asked for, all when none are named."""
+    for state in states or ():
+        if state not in JOB_STATES:
+            raise QueueError(f'unknown job state "{state}"; known: {", ".join(JOB_STATES)}')
+    return frozenset(JOB_STATES if states is None else states)
+
+
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise QueueError(f"a {what} is a string that is not empty, got {name!r}")
+    if ":" in name and what != "job name":
+        # BullMQ builds Redis keys with it; refused everywhere, so that a queue can move there.
+        raise QueueError(f'a {what} must not contain ":", got {name!r}')

@@ -1,0 +1,249 @@
+"""The queue in this process's memory: no server, no file, lost with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar
+
+from nuxt_queue.errors import QueueError
+from nuxt_queue.managers.attempt import Completed, Failed
+from nuxt_queue.managers.base import WorkerManager, check_states
+from nuxt_queue.managers.clock import Clock, Timer
+from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
+from nuxt_queue.managers.queue_events import QueueEvent
+from nuxt_queue.managers.workers import Runtimes
+from nuxt_queue.services.context import ContextService
+
+__all__ = ["MemoryWorkerManager"]
+
+_REFUSED = "is not supported by the memory manager; use the file or redis manager, or leave it out"
+
+
+class MemoryWorkerManager(WorkerManager):
+    """A WorkerManager for development, tests and one-off runs.
+
+    Jobs without a priority run first, then priority 1, 2, ...; among equals, the one that waits
+    longest.
+
+    Args:
+        contexts: Answers what handlers ask of their context.
+        runtimes: Makes handlers for worker files.
+        clock: Time, for timestamps, delays and timeouts.
+        max_waiting: How many jobs of a queue may wait, delayed ones included.
+        max_finished: How many completed and how many failed jobs of a queue are remembered.
+    """
+
+    engine: ClassVar[str] = "memory"
+    refused_job_options: ClassVar[Mapping[str, str]] = MappingProxyType(
+        dict.fromkeys(("repeat", "cron", "limiter"), _REFUSED)
+    )
+
+    def __init__(
+        self,
+        contexts: ContextService,
+        *,
+        runtimes: Runtimes | None = None,
+        clock: Clock | None = None,
+        max_waiting: int = 10_000,
+        max_finished: int = 10_000,
+    ) -> None:
+        super().__init__(contexts, runtimes=runtimes, clock=clock)
+        self._max_waiting, self._max_finished = max_waiting, max_finished
+        self._queues: dict[str, _Queue] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
+        """Return a copy of a job as it stands, or None."""
+        kept = self._queues.get(queue)
+        job = kept.jobs.get(job_id) if kept else None
+        return kept.snapshot(job) if kept and job else None
+
+    async def get_jobs(
+        self,
+        queue: str,
+        states: Sequence[JobState] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[JobRecord]:
+        """Return copies of a queue's jobs in the order of enqueuing."""
+        wanted = check_states(states)
+        kept = self._queues.get(queue)
+        if kept is None:
+            return []
+        found = (job for job in kept.jobs.values() if kept.state_of(job) in wanted)
+        end = None if limit is None else offset + limit
+        return [kept.snapshot(job) for job in itertools.islice(found, offset, end)]
+
+    async def get_job_counts(self, queue: str) -> dict[str, int]:
+        """Return the number of jobs in each of the six states."""
+        kept = self._queues.get(queue)
+        found = Counter(kept.state_of(job) for job in kept.jobs.values()) if kept else Counter()
+        return {state: found[state] for state in JOB_STATES}
+
+    async def pause(self, queue: str) -> None:
+        """Start no more jobs of a queue; running ones finish."""
+        kept = self._queue(queue)
+        if not kept.paused:
+            kept.paused = True
+            self._events.tell(QueueEvent("paused", queue))
+
+    async def resume(self, queue: str) -> None:
+        """Go on with a paused queue."""
+        kept = self._queue(queue)
+        if kept.paused:
+            kept.paused = False
+            self._events.tell(QueueEvent("resumed", queue))
+            self._pump(kept)
+
+    async def is_paused(self, queue: str) -> bool:
+        """Tell whether a queue is paused."""
+        kept = self._queues.get(queue)
+        return kept is not None and kept.paused
+
+    async def _add(self, job: JobRecord) -> str:
+        kept = self._queue(job.queue)
+        if job.id in kept.jobs:
+            return job.id
+        if kept.waiting >= self._max_waiting:
+            raise QueueError(
+                f'queue "{job.queue}" is full: {kept.waiting} jobs wait in memory; let its workers'
+                " catch up, or use the file or redis manager"
+            )
+        kept.jobs[job.id] = job
+        self._wait_or_delay(kept, job, job.opts.delay_ms)
+        return job.id
+
+    async def _worker_changed(self, queue: str) -> None:
+        self._pump(self._queue(queue))
+
+    async def _stop_taking(self) -> None:
+        """Nothing to do: a closing manager has no concurrency left."""
+
+    async def _shut(self) -> None:
+        # An attempt that outlived its cancellation is given up; it cannot be killed from here.
+        if self._tasks and not self._attempts:
+            await asyncio.wait(self._tasks)
+        for kept in self._queues.values():
+            for timer in kept.timers.values():
+                timer.cancel()
+
+    def _queue(self, name: str) -> _Queue:
+        return self._queues.setdefault(name, _Queue(name))
+
+    def _wait_or_delay(self, kept: _Queue, job: JobRecord, delay_ms: int) -> None:
+        if delay_ms <= 0:
+            self._wait(kept, job)
+            return
+        job.state = "delayed"
+        kept.timers[job.id] = self._clock.call_later(delay_ms, lambda: self._wait(kept, job))
+        self._events.tell(QueueEvent("delayed", kept.name, job.id))
+
+    def _wait(self, kept: _Queue, job: JobRecord) -> None:
+        kept.timers.pop(job.id, None)
+        kept.push(job)
+        self._events.tell(QueueEvent("waiting", kept.name, job.id))
+        self._pump(kept)
+
+    def _pump(self, kept: _Queue) -> None:
+        """Start what may run."""
+        while not kept.paused and kept.active < self._concurrency(kept.name):
+            job = kept.pop()
+            if job is None:
+                return
+            job.state, job.processed_on = "active", self._clock.now_ms()
+            kept.active += 1
+            task = asyncio.create_task(self._run(kept, job), name=f"job {job.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            self._events.tell(QueueEvent("active", kept.name, job.id))
+
+    async def _run(self, kept: _Queue, job: JobRecord) -> None:
+        try:
+            outcome = await self._process(copy.deepcopy(job))
+        finally:
+            kept.active -= 1
+        if isinstance(outcome, Completed):
+            job.attempts_made += 1
+            job.returnvalue, job.failed_reason = outcome.result, None
+            self._finish(kept, job, "completed")
+        elif isinstance(outcome, Failed):
+            job.attempts_made += 1
+            job.failed_reason = outcome.reason
+            job.stacktrace.append(outcome.stack)
+            if outcome.retry_in_ms is None:
+                self._finish(kept, job, "failed")
+            else:
+                self._wait_or_delay(kept, job, outcome.retry_in_ms)
+        else:
+            kept.push(job, first=True)
+        self._pump(kept)
+
+    def _finish(self, kept: _Queue, job: JobRecord, state: JobState) -> None:
+        job.state, job.finished_on = state, self._clock.now_ms()
+        completed = state == "completed"
+        keep = job.opts.remove_on_complete if completed else job.opts.remove_on_fail
+        limit = self._max_finished if keep is False else 0 if keep is True else keep
+        kept.finish(job, min(limit, self._max_finished))
+        event = QueueEvent(
+            "completed" if completed else "failed",
+            kept.name,
+            job.id,
+            returnvalue=copy.deepcopy(job.returnvalue),
+            failed_reason=job.failed_reason,
+        )
+        self._events.tell(event)
+
+
+class _Queue:
+    """The jobs of one queue and the order in which they run."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.paused = False
+        self.active = 0
+        self.jobs: dict[str, JobRecord] = {}
+        self.timers: dict[str, Timer] = {}
+        self._ready: list[tuple[int, int, str]] = []  # (priority, place, id)
+        self._places = itertools.count(1)
+        # Ids in the order of finishing: dicts for their order and cheap removal.
+        self._finished: dict[str, dict[str, None]] = {"completed": {}, "failed": {}}
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait, delayed ones included."""
+        return len(self._ready) + len(self.timers)
+
+    def push(self, job: JobRecord, *, first: bool = False) -> None:
+        """Let a job wait for its turn."""
+        job.state = "waiting"
+        place = next(self._places)
+        # As BullMQ has it: lifo is for jobs without a priority.
+        lifo = job.opts.lifo and not job.opts.priority
+        heapq.heappush(self._ready, (job.opts.priority, -place if first or lifo else place, job.id))
+
+    def pop(self) -> JobRecord | None:
+        """Take the job whose turn it is."""
+        return self.jobs[heapq.heappop(self._ready)[2]] if self._ready else None
+
+    def finish(self, job: JobRecord, keep: int) -> None:
+        """Remember a job that has ended, and only the `keep` newest that ended like it."""
+        finished = self._finished[job.state]
+        finished[job.id] = None
+        for job_id in list(itertools.islice(finished, max(0, len(finished) - keep))):
+            del finished[job_id], self.jobs[job_id]
+
+    def state_of(self, job: JobRecord) -> JobState:
+        """Return a job's state as others see it."""
+        return "paused" if self.paused and job.state == "waiting" else job.state
+
+    def snapshot(self, job: JobRecord) -> JobRecord:
+        """Return a copy of a job as others see it."""
+        seen = copy.deepcopy(job)
+        seen.state = self.state_of(job)
+        return seen

@@ -1,0 +1,120 @@
+"""The managers that the contract holds for.
+
+A further manager joins with a Bench of its own and a line in `BENCHES`; no test names a manager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from nuxt_queue.managers import JobRecord, MemoryWorkerManager, WorkerManager, WorkerOptions
+from nuxt_queue.managers.clock import ManualClock
+from nuxt_queue.managers.jobs import JobState
+from nuxt_queue.services.context import ContextService, JobContext, JobHandler
+from nuxt_queue.services.events import Event, EventBus
+from nuxt_queue.services.state import MemoryStateStore
+
+# Every wait of the suite: long enough for a loaded machine, short enough for a hang.
+WAIT_S = 5.0
+
+
+class Bench:
+    """A manager with everything around it, and time that the test may let pass."""
+
+    manager: WorkerManager
+
+    def __init__(self) -> None:
+        self.bus = EventBus()
+        self.events: list[Event] = []
+        self.bus.subscribe(self.events.append)
+        self.contexts = ContextService(MemoryStateStore(), self.bus)
+
+    async def open(self) -> None:
+        """Make the manager."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        await self.manager.close_all(grace_s=0)
+
+    async def pass_time(self, ms: int) -> None:
+        """Let the queue's clock go on."""
+        raise NotImplementedError
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Let the loop turn until something is so."""
+        async with asyncio.timeout(WAIT_S):
+            while not is_so():  # noqa: ASYNC110 what it waits for has no event of its own
+                await asyncio.sleep(0)
+
+    async def stands(self, job_id: str, state: JobState) -> None:
+        """Let the loop turn until a job of queue `q` has a state."""
+        async with asyncio.timeout(WAIT_S):
+            job = await self.manager.get_job("q", job_id)
+            while job is None or job.state != state:
+                job = await self.manager.get_job("q", job_id)
+                await asyncio.sleep(0)
+
+    async def ended(self, queue: str, job_id: str) -> JobRecord:
+        """Wait until a job has completed or failed for good; return it."""
+        over = asyncio.Event()
+        stops = [
+            self.manager.on(queue, event, lambda e: over.set() if e.job_id == job_id else None)
+            for event in ("completed", "failed")
+        ]
+        try:
+            async with asyncio.timeout(WAIT_S):
+                job = await self.manager.get_job(queue, job_id)
+                while job is None or job.state not in ("completed", "failed"):
+                    await over.wait()
+                    job = await self.manager.get_job(queue, job_id)
+        finally:
+            for stop in stops:
+                stop()
+        return job
+
+    async def run(self, queue: str, job: str, data: Any = None, **opts: Any) -> JobRecord:
+        """Enqueue a job and wait for its end."""
+        return await self.ended(queue, await self.manager.enqueue(queue, job, data, opts))
+
+    def said(self, run_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return type and data of a run's events."""
+        return [(event.type, event.data) for event in self.events if event.run_id == run_id]
+
+
+class MemoryBench(Bench):
+    """The memory manager under a clock that the test moves."""
+
+    async def open(self) -> None:
+        self.clock = ManualClock()
+        self.manager = MemoryWorkerManager(
+            self.contexts, clock=self.clock, runtimes=worker_file_runtime
+        )
+
+    async def pass_time(self, ms: int) -> None:
+        self.clock.advance(ms)
+
+
+BENCHES: list[type[Bench]] = [MemoryBench]
+
+
+@pytest.fixture(params=BENCHES, ids=lambda bench: bench.__name__.removesuffix("Bench").lower())
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """A manager with an empty queue, for each manager there is."""
+    made: Bench = request.param()
+    await made.open()
+    yield made
+    await made.close()
+
+
+def worker_file_runtime(options: WorkerOptions) -> JobHandler:
+    """Stand in for child processes: a handler that says which file it would have run."""
+
+    async def handle(job: dict[str, Any], context: JobContext) -> Any:
+        return {"ran": str(options.path), "data": job["data"], "step": context.scope.step_name}
+
+    return handle

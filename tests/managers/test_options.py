@@ -1,0 +1,94 @@
+"""Job and worker options on their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nuxt_queue.errors import QueueError
+from nuxt_queue.managers.options import MAX_DELAY_MS, Backoff, JobOptions, WorkerOptions
+
+
+@pytest.mark.parametrize(
+    ("backoff", "waits_ms"),
+    [
+        (Backoff(), [0, 0, 0]),
+        (Backoff(delay_ms=7), [7, 7, 7]),
+        (Backoff(type="exponential", delay_ms=10), [10, 20, 40]),
+        (Backoff(type="exponential", delay_ms=MAX_DELAY_MS), [MAX_DELAY_MS] * 3),
+    ],
+)
+def test_the_wait_before_the_next_attempt(backoff: Backoff, waits_ms: list[int]) -> None:
+    options = JobOptions(backoff=backoff)
+
+    assert [options.retry_delay_ms(made) for made in (1, 2, 3)] == waits_ms
+
+
+def test_an_exponential_wait_stays_within_what_a_timer_can_hold() -> None:
+    options = JobOptions(backoff=Backoff(type="exponential", delay_ms=1))
+
+    assert options.retry_delay_ms(10_000) == MAX_DELAY_MS
+
+
+def test_options_survive_the_wire() -> None:
+    raw = {
+        "attempts": 3,
+        "backoff": {"type": "exponential", "delay": 100},
+        "delay": 5,
+        "priority": 2,
+        "jobId": "x",
+        "timeout": 1000,
+        "removeOnComplete": 10,
+        "removeOnFail": False,
+        "lifo": True,
+    }
+
+    options = JobOptions.read(raw, refused={})
+
+    assert options.to_wire() == raw
+    assert JobOptions.read(options, refused={}) == options
+    assert options.backoff == Backoff(type="exponential", delay_ms=100)
+
+
+def test_the_hosts_short_backoff_is_a_fixed_one() -> None:
+    assert JobOptions.read({"backoff": 250}, refused={}).retry_delay_ms(3) == 250
+
+
+@pytest.mark.parametrize("raw", [{"delay_ms": 5}, {"delay": 5}])
+def test_both_spellings_are_read(raw: dict[str, Any]) -> None:
+    assert JobOptions.read(raw, refused={}).delay_ms == 5
+
+
+def test_defaults_fill_what_was_not_given_and_nothing_else() -> None:
+    defaults = JobOptions(attempts=5, delay_ms=9)
+    given = JobOptions(attempts=1)
+
+    assert given.over(defaults).to_wire() == {"attempts": 1, "delay": 9}
+    assert given.over(None) is given
+
+
+def test_a_refused_option_is_named_with_what_to_do() -> None:
+    with pytest.raises(QueueError, match=r'^job option "repeat" needs a scheduler$'):
+        JobOptions.read({"repeat": {}}, refused={"repeat": "needs a scheduler"})
+
+
+def test_worker_options_read_the_hosts_form() -> None:
+    options = WorkerOptions.read(
+        {
+            "runtime": "python",
+            "path": "/w/a.py",
+            "concurrency": 4,
+            "timeout": 1000,
+            "subscribes": ["a", "b"],
+            "defaultJobOptions": {"attempts": 3, "backoff": 10},
+        },
+        refused={},
+    )
+
+    assert (str(options.path), options.timeout_ms, options.subscribes) == (
+        "/w/a.py",
+        1000,
+        ("a", "b"),
+    )
+    assert options.default_job_options == JobOptions(attempts=3, backoff=Backoff(delay_ms=10))

@@ -1,0 +1,410 @@
+"""FlowEngine: what starts when, and when a run is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pytest
+
+from nuxt_queue.errors import QueueError, ValuePathError
+from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.flows import FlowDefinition, FlowEngine, Step
+from nuxt_queue.services.scope import Scope
+
+
+class Host:
+    """An engine with a queue that only remembers, and jobs that the test plays."""
+
+    def __init__(self, *steps: Step, name: str = "ml") -> None:
+        self.bus = EventBus(clock=self.time)
+        self.queued: list[tuple[str, str, Any, Mapping[str, Any]]] = []
+        self.refuse: str | None = None
+        self.now = 1_700_000_000.0
+        entry = Step("entry", "q0", "entry")
+        definition = FlowDefinition(name, entry, {step.name: step for step in steps})
+        self.engine = FlowEngine({name: definition}, self.bus, self.enqueue, clock=self.time)
+        self.id = ""
+
+    def time(self) -> float:
+        return self.now
+
+    async def enqueue(self, queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
+        if job == self.refuse:
+            raise QueueError(f'queue "{queue}" is full')
+        self.queued.append((queue, job, data, opts))
+        return str(opts["jobId"])
+
+    async def start(self, payload: Any = None) -> None:
+        self.id = (await self.engine.start_flow("ml", payload))["flowId"]
+
+    async def say(self, step: str, kind: str, data: dict[str, Any] | None = None) -> None:
+        scope = Scope(f"{self.id}__{step}", "q", self.id, "ml", step, f"{self.id}__{step}__1")
+        await self.bus.publish(kind, scope, data)
+
+    async def begin(self, step: str) -> None:
+        await self.say(step, "step.started")
+
+    async def emit(self, step: str, name: str, payload: Any = None) -> None:
+        await self.say(step, "emit", {"name": name, "payload": payload})
+
+    async def complete(self, step: str, result: Any = None) -> None:
+        await self.say(step, "step.completed", {"result": result})
+
+    async def play(self, step: str, **emits: Any) -> None:
+        await self.begin(step)
+        for name, payload in emits.items():
+            await self.emit(step, name, payload)
+        await self.complete(step)
+
+    def started(self) -> dict[str, Any]:
+        """Return the inputs of the steps that were enqueued, but for the entry."""
+        return {job: data["input"] for _, job, data, _ in self.queued if job != "entry"}
+
+    @property
+    def status(self) -> str:
+        return self.engine.run(self.id).status
+
+
+def step(name: str, *subscribes: str, join: Literal["all", "any"] = "all") -> Step:
+    return Step(name, f"q-{name}", name, subscribes, join=join)
+
+
+async def test_starting_enqueues_the_entry_step_with_the_flows_identity() -> None:
+    """host-contract 2 and 3: the result of startFlow, the job id, flow.start {input}."""
+    host = Host()
+
+    started = await host.engine.start_flow("ml", {"rows": 1})
+
+    flow_id = started["flowId"]
+    assert started == {
+        "id": f"{flow_id}__entry",
+        "queue": "q0",
+        "step": "entry",
+        "flowId": flow_id,
+    }
+    data = {"flowId": flow_id, "flowName": "ml", "input": {"rows": 1}}
+    assert host.queued == [("q0", "entry", data, {"jobId": f"{flow_id}__entry"})]
+    (event,) = await host.bus.read(flow_id)
+    assert (event.type, event.data, event.step_name) == ("flow.start", {"input": {"rows": 1}}, None)
+
+
+async def test_an_emit_starts_its_subscriber_when_the_emitting_step_completes() -> None:
+    """D8, host-contract 3: evaluated only on step.completed; input keyed by event."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.begin("entry")
+    await host.emit("entry", "prepared", {"rows": 9})
+    assert host.started() == {}
+
+    await host.complete("entry")
+
+    assert host.started() == {"train": {"prepared": {"rows": 9}}}
+    queue, job, data, opts = host.queued[-1]
+    assert (queue, job, data["flowId"], data["flowName"]) == ("q-train", "train", host.id, "ml")
+    assert opts == {"jobId": f"{host.id}__train"}
+
+
+async def test_a_step_of_several_events_waits_for_all_of_them() -> None:
+    """D8: AND over subscribes."""
+    host = Host(step("a", "go"), step("b", "go"), step("both", "a.done", "b.done"))
+    await host.start()
+    await host.play("entry", go=1)
+    await host.play("a", **{"a.done": "A"})
+    assert "both" not in host.started()
+
+    await host.play("b", **{"b.done": "B"})
+
+    assert host.started()["both"] == {"a.done": "A", "b.done": "B"}
+
+
+async def test_a_step_that_joins_any_starts_at_the_first_emit_and_once() -> None:
+    """D8: the older host's way."""
+    host = Host(step("any", "x", "y", join="any"))
+    await host.start()
+    await host.begin("entry")
+
+    await host.emit("entry", "x", 1)
+    assert host.started() == {"any": {"x": 1}}
+    await host.emit("entry", "y", 2)
+    await host.complete("entry")
+
+    assert len(host.queued) == 2
+
+
+async def test_the_first_emit_of_a_name_wins() -> None:
+    """host-contract 3."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.begin("entry")
+    await host.emit("entry", "prepared", 1)
+    await host.emit("entry", "prepared", 2)
+
+    await host.complete("entry")
+
+    assert host.started() == {"train": {"prepared": 1}}
+
+
+async def test_what_a_failed_attempt_emitted_does_not_count() -> None:
+    host = Host(step("train", "prepared"), step("other", "only.first"))
+    await host.start()
+    await host.begin("entry")
+    await host.emit("entry", "prepared", "first attempt")
+    await host.emit("entry", "only.first")
+    await host.say("entry", "step.retry", {"error": "x"})
+    assert host.engine.run(host.id).steps == {"entry": "retrying"}
+
+    await host.play("entry", prepared="second attempt")
+
+    assert host.started() == {"train": {"prepared": "second attempt"}}
+
+
+async def test_a_step_may_subscribe_to_the_completion_of_a_step() -> None:
+    """host-contract 3: `step:<name>` tokens."""
+    host = Host(step("after", "step:entry"))
+    await host.start()
+    await host.begin("entry")
+
+    await host.complete("entry", {"n": 1})
+
+    assert host.started() == {"after": {"step:entry": {"n": 1}}}
+
+
+async def test_event_names_that_nest_by_dots_do_not_collide() -> None:
+    """host-contract 3, a trap of the host: `a` and `a.b`."""
+    host = Host(step("one", "a", "a.b"))
+    await host.start()
+
+    await host.play("entry", a=1, **{"a.b": 2})
+
+    assert host.started() == {"one": {"a": 1, "a.b": 2}}
+
+
+async def test_a_run_is_completed_when_nothing_is_queued_or_running() -> None:
+    host = Host(step("train", "prepared"), step("never", "unheard"))
+    await host.start()
+    await host.play("entry", prepared=1, nobody=2)
+    assert host.status == "running"
+    host.now += 5
+
+    await host.play("train")
+
+    run = await host.engine.wait(host.id, 5)
+    assert (run.status, run.error) == ("completed", None)
+    assert run.steps == {"entry": "completed", "train": "completed"}
+    assert run.finished_at == run.started_at + 5
+    assert (await host.bus.read(host.id))[-1].type == "flow.completed"
+
+
+async def test_a_run_waits_for_its_slowest_branch() -> None:
+    host = Host(step("a", "go"), step("b", "go"))
+    await host.start()
+    await host.play("entry", go=1)
+    await host.play("a")
+    assert host.status == "running"
+
+    await host.play("b")
+
+    assert host.status == "completed"
+
+
+async def test_a_step_that_failed_for_good_ends_the_run_and_starts_nothing_more() -> None:
+    host = Host(step("a", "go"), step("b", "go"), step("after", "b.done"))
+    await host.start()
+    await host.play("entry", go=1)
+    await host.begin("b")
+
+    await host.say("a", "step.failed", {"error": "ValueError: bad", "stack": "..."})
+    await host.emit("b", "b.done")
+    await host.complete("b")
+
+    run = host.engine.run(host.id)
+    assert (run.status, run.error) == ("failed", "step a: ValueError: bad")
+    assert run.steps == {"entry": "completed", "a": "failed", "b": "completed"}
+    events = [e for e in await host.bus.read(host.id) if e.type.startswith("flow.")]
+    assert [e.type for e in events] == ["flow.start", "flow.failed"]
+    assert events[-1].data == {"step": "a", "error": "ValueError: bad"}
+
+
+async def test_a_step_that_cannot_be_enqueued_fails_the_run() -> None:
+    host = Host(step("train", "prepared"))
+    host.refuse = "train"
+    await host.start()
+
+    await host.play("entry", prepared=1)
+
+    run = host.engine.run(host.id)
+    assert (run.status, run.steps["train"]) == ("failed", "failed")
+    assert run.error == 'step train: cannot be enqueued: queue "q-train" is full'
+
+
+async def test_an_entry_that_cannot_be_enqueued_is_the_callers_error() -> None:
+    host = Host()
+    host.refuse = "entry"
+
+    with pytest.raises(QueueError, match="is full"):
+        await host.engine.start_flow("ml")
+
+    assert not await host.engine.is_running()
+
+
+async def test_an_unknown_flow_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(QueueError, match=r'Flow not found: "nope"\. Available: ml'):
+        await Host().engine.start_flow("nope")
+
+
+async def test_a_payload_that_json_cannot_hold_starts_nothing() -> None:
+    host = Host()
+
+    with pytest.raises(ValuePathError, match=r"payload\.x is NaN"):
+        await host.engine.start_flow("ml", {"x": float("nan")})
+
+    assert host.queued == []
+    assert not await host.engine.is_running()
+
+
+async def test_a_cancelled_run_starts_nothing_more() -> None:
+    """host-contract 3: flow.cancel {canceledAt, previousStatus}."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.begin("entry")
+
+    seen = await host.engine.cancel_flow("ml", host.id)
+    await host.emit("entry", "prepared")
+    await host.complete("entry")
+    again = await host.engine.cancel_flow("ml", host.id)
+
+    assert (seen["id"], seen["status"], again["status"]) == (host.id, "cancelled", "cancelled")
+    assert host.started() == {}
+    ends = [e for e in await host.bus.read(host.id) if e.type == "flow.cancel"]
+    assert [e.data for e in ends] == [
+        {"canceledAt": "2023-11-14T22:13:20.000Z", "previousStatus": "running"}
+    ]
+    assert (await host.engine.wait(host.id, 5)).status == "cancelled"
+
+
+async def test_a_restart_is_a_new_run_with_the_same_input() -> None:
+    host = Host()
+    await host.start({"rows": 7})
+
+    again = await host.engine.restart_flow("ml", host.id)
+
+    assert again["flowId"] != host.id
+    assert host.queued[-1][2]["input"] == {"rows": 7}
+
+
+async def test_running_flows_are_listed_in_the_hosts_form() -> None:
+    """host-contract 2: RunningFlow, excludeRunIds."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.play("entry", prepared=1)
+    engine = host.engine
+
+    (running,) = await engine.get_running_flows("ml")
+
+    assert running == {
+        "id": host.id,
+        "flowName": "ml",
+        "status": "running",
+        "startedAt": "2023-11-14T22:13:20.000Z",
+        "stepCount": 2,
+        "completedSteps": 1,
+        "finishedAt": None,
+        "steps": {"entry": "completed", "train": "queued"},
+        "error": None,
+    }
+    assert await engine.is_running()
+    assert await engine.is_running("ml", host.id)
+    assert not await engine.is_running("other")
+    assert not await engine.is_running("ml", "other")
+    assert not await engine.is_running("ml", exclude_run_ids=[host.id])
+    assert await engine.get_running_flows(exclude_run_ids=[host.id]) == []
+    await host.play("train")
+    assert not await engine.is_running("ml", host.id)
+
+
+async def test_statistics_count_runs_by_how_they_ended() -> None:
+    """host-contract 2: FlowStats."""
+    host = Host()
+    for kind in ("step.completed", "step.failed"):
+        await host.start()
+        await host.say("entry", kind, {"error": "x"})
+    await host.start()
+    await host.engine.cancel_flow("ml", host.id)
+    await host.start()
+
+    stats = await host.engine.get_flow_stats("ml")
+
+    assert stats == {
+        "name": "ml",
+        "displayName": "ml",
+        "registeredAt": "2023-11-14T22:13:20.000Z",
+        "lastRunAt": "2023-11-14T22:13:20.000Z",
+        "lastCompletedAt": "2023-11-14T22:13:20.000Z",
+        "stats": {
+            "total": 4,
+            "success": 1,
+            "failure": 1,
+            "cancel": 1,
+            "running": 1,
+            "awaiting": 0,
+        },
+        "version": 1,
+    }
+    assert await host.engine.get_all_flow_stats(limit=1) == [stats]
+    assert await host.engine.get_all_flow_stats(offset=1) == []
+    assert await host.engine.has_flow_stats("ml")
+    assert not await host.engine.has_flow_stats("other")
+    with pytest.raises(QueueError, match="Flow not found"):
+        await host.engine.get_flow_stats("other")
+
+
+async def test_a_wait_that_ends_too_early_names_the_steps() -> None:
+    host = Host()
+    await host.start()
+
+    with pytest.raises(TimeoutError, match="still runs after 0 s: entry queued"):
+        await host.engine.wait(host.id, 0)
+
+
+async def test_an_unknown_run_is_refused() -> None:
+    host = Host()
+    await host.start()
+
+    with pytest.raises(QueueError, match='Flow run not found: "x"'):
+        host.engine.run("x")
+    with pytest.raises(QueueError, match=f'Flow run not found: "{host.id}" of flow "other"'):
+        await host.engine.cancel_flow("other", host.id)
+
+
+async def test_runs_that_ended_are_forgotten_in_the_end_and_running_ones_are_not() -> None:
+    host = Host()
+    host.engine._max_runs = 2
+    await host.start()
+    first = host.id
+    for _ in range(4):
+        await host.start()
+        await host.play("entry")
+    await host.start()
+
+    assert host.engine.run(first).status == "running"
+    assert len(host.engine._runs) == 4
+
+
+async def test_events_of_other_runs_are_none_of_its_business() -> None:
+    host = Host(step("train", "prepared"))
+    host.id = "from-elsewhere"
+
+    await host.play("entry", prepared=1)
+
+    assert host.queued == []
+
+
+async def test_a_closed_engine_hears_nothing() -> None:
+    host = Host(step("train", "prepared"))
+    await host.start()
+    host.engine.close()
+
+    await host.play("entry", prepared=1)
+
+    assert host.started() == {}
