@@ -79,7 +79,11 @@ async def run_local(
     names = _names(config if isinstance(config, Mapping) else {}, handler)
     if ctx is None:
         ctx = LocalRunContext(
-            flow_name=names["flow"], step_name=names["step"], queue=names["queue"], state=state
+            flow_name=names["flow"],
+            step_name=names["step"],
+            queue=names["queue"],
+            flow_id="local-run" if names["flow"] else None,
+            state=state,
         )
     elif state:
         raise TypeError("give the state to LocalRunContext(state=...) or to run_local, not to both")
@@ -105,7 +109,7 @@ def _names(config: Mapping[str, Any], handler: Callable[..., Any]) -> dict[str, 
     events = (flow or {}).get("subscribes") or ()
     step = (flow or {}).get("step") or queue_name or getattr(handler, "__name__", "handler")
     return {
-        "flow": flow_name or "local",
+        "flow": flow_name,
         "step": step,
         "queue": queue_name or step,
         "subscribes": (events,) if isinstance(events, str) else tuple(events),

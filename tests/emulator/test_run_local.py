@@ -131,7 +131,7 @@ async def test_the_plain_display_has_nothing_that_changes_from_run_to_run() -> N
     assert first._repr_html_() == second._repr_html_()
     assert repr(first) == "\n".join(
         [
-            "greet completed (flow local)",
+            "greet completed",
             '  result   {"text": "Hello Ada"}',
             '  state    seen = ["Ada"]',
             '  emitted  greeted  {"name": "Ada"}',

@@ -1,0 +1,213 @@
+"""Puts the parts together: a folder of workers becomes queues and flows that are served.
+
+The role of the host's plugin.  Everything else in this package is given what it needs; this is the
+one place that knows which implementations are used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nuxt_queue.errors import HandlerError, JobError, NuxtQueueError
+from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
+from nuxt_queue.registry import ScanResult, WorkerEntry, scan
+from nuxt_queue.runner import ChildProcessRunner
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import Event, EventBus, Listener
+from nuxt_queue.services.flows import FlowEngine, FlowRun
+from nuxt_queue.services.scope import Scope
+from nuxt_queue.services.state import MemoryStateStore, StateStore
+
+__all__ = ["App", "JobReport", "open_app", "run_job"]
+
+
+@dataclass(frozen=True)
+class App:
+    """A folder of workers, being served.
+
+    Attributes:
+        workers: What the scan found, with the problems of what it could not use.
+        manager: The queues.
+        flows: Starts flows and knows their runs.
+        bus: The timelines.
+        state: What the flows share.
+    """
+
+    workers: ScanResult
+    manager: WorkerManager
+    flows: FlowEngine
+    bus: EventBus
+    state: StateStore
+
+    async def run_flow(
+        self, name: str, payload: Any = None, *, timeout_s: float | None = None
+    ) -> tuple[FlowRun, list[Event]]:
+        """Run a flow to its end and return how it ended, with its timeline.
+
+        Raises:
+            QueueError: If there is no such flow.
+            TimeoutError: If it has not ended in time.
+        """
+        started = await self.flows.start_flow(name, payload)
+        run = await self.flows.wait(started["flowId"], timeout_s)
+        return run, await self.bus.read(run.id)
+
+
+@asynccontextmanager
+async def open_app(directory: str | Path) -> AsyncIterator[App]:
+    """Scan a folder, register every worker in it and serve them from memory until the block ends.
+
+    Raises:
+        RegistryError: If the folder cannot be scanned, or two flows claim one name.
+        ConfigError, QueueError: If a worker asks for what cannot be had.
+    """
+    workers = scan(directory)
+    bus, state = EventBus(), MemoryStateStore()
+
+    async def enqueue(queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
+        return await manager.enqueue(queue, job, data, opts)
+
+    flows = FlowEngine(workers.flows(), bus, enqueue)
+    manager = MemoryWorkerManager(ContextService(state, bus, flows))
+    try:
+        async with manager:
+            for entry in workers.entries:
+                await manager.register_worker(entry.queue, entry.job, None, worker_options(entry))
+            yield App(workers, manager, flows, bus, state)
+    finally:
+        flows.close()
+
+
+def worker_options(entry: WorkerEntry) -> WorkerOptions:
+    """Say how a discovered worker is registered."""
+    queue = entry.config.get("queue") or {}
+    given = {
+        "runtime": entry.worker["runtime"],
+        "path": entry.abs_path,
+        "concurrency": entry.worker["concurrency"],
+        "timeout": entry.worker["timeout"],
+        "subscribes": tuple(entry.flow.subscribes) if entry.flow else (),
+        "defaultJobOptions": queue.get("defaultJobOptions"),
+    }
+    return WorkerOptions.read(given, refused={})
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What one job did.
+
+    Attributes:
+        status: `completed` or `failed`.
+        result: What the handler returned.
+        error: Why it failed.
+        events: The timeline, log lines and emitted events among them.
+        state: What `ctx.state` holds afterwards.
+        duration_ms: From start to end, process included.
+    """
+
+    status: str
+    result: Any
+    error: NuxtQueueError | None
+    events: list[Event]
+    state: dict[str, Any]
+    duration_ms: float
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """The log lines: `{level, message, ...metadata}` each."""
+        return [event.data for event in self.events if event.type == "log"]
+
+    @property
+    def emits(self) -> list[dict[str, Any]]:
+        """The emitted events: `{name, payload}` each."""
+        return [event.data for event in self.events if event.type == "emit"]
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the report as one JSON object."""
+        outcome: dict[str, Any] = {"status": self.status}
+        if self.error is None:
+            outcome["result"] = self.result
+        else:
+            outcome["error"] = error_to_wire(self.error)
+        return {
+            **outcome,
+            "logs": self.logs,
+            "emits": self.emits,
+            "state": self.state,
+            "events": [event.to_wire() for event in self.events],
+            "duration_ms": round(self.duration_ms, 1),
+        }
+
+
+def error_to_wire(error: NuxtQueueError) -> dict[str, Any]:
+    """Return `{type, message, phase, traceback, location}` of a job's failure."""
+    data = error.data if isinstance(error, HandlerError) else {}
+    return {
+        "type": error.type if isinstance(error, HandlerError) else type(error).__name__,
+        "message": error.text if isinstance(error, HandlerError) else str(error),
+        "phase": error.phase if isinstance(error, JobError) else "run",
+        "traceback": data.get("traceback") or getattr(error, "stderr_tail", ""),
+        "location": data.get("location"),
+    }
+
+
+async def run_job(
+    entry: WorkerEntry,
+    data: Any,
+    *,
+    state: Mapping[str, Any] | None = None,
+    timeout_ms: int | None = None,
+    listener: Listener | None = None,
+) -> JobReport:
+    """Run one job of one worker through the real runner, without a queue.
+
+    Args:
+        entry: The worker.
+        data: What the handler finds in `job['data']`.
+        state: What earlier steps have left in `ctx.state`.
+        timeout_ms: Milliseconds it may take, instead of what its config says.
+        listener: Called with each event as it happens.
+
+    Raises:
+        ConfigError: If the worker asks for what cannot be had.
+    """
+    flow = entry.flow
+    job_id = "1"
+    scope = Scope(
+        job_id=job_id,
+        queue=entry.queue,
+        flow_id=f"run-{job_id}" if flow else None,
+        flow_name=flow.names[0] if flow and flow.names else None,
+        step_name=entry.job,
+        step_id=f"{job_id}__{entry.job}__attempt-1",
+    )
+    service = ContextService(MemoryStateStore(), EventBus())
+    for key, value in (state or {}).items():
+        await service.state.set(scope.flow_id or "", key, value)
+    if listener is not None:
+        service.bus.subscribe(listener)
+    timeout_ms = entry.worker["timeout"] if timeout_ms is None else timeout_ms
+    runner = ChildProcessRunner(entry.abs_path, entry.worker["runtime"], timeout_ms)
+    job = {"id": job_id, "name": entry.job, "data": data, "attemptsMade": 0, "opts": {}}
+    await service.bus.publish("step.started", scope, {"jobId": job_id, "name": entry.job})
+    started = time.perf_counter()
+    result, error = None, None
+    try:
+        result = await runner.execute(job, service.for_job(scope))
+        await service.bus.publish("step.completed", scope, {"result": result})
+    except JobError as failure:
+        error = failure
+        await service.bus.publish("step.failed", scope, {"error": str(failure)})
+    return JobReport(
+        status="failed" if error else "completed",
+        result=result,
+        error=error,
+        events=await service.bus.read(scope.run_id),
+        state=await service.state.all(scope.flow_id or ""),
+        duration_ms=(time.perf_counter() - started) * 1000,
+    )
