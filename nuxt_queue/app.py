@@ -13,9 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nuxt_queue.errors import HandlerError, JobError, NuxtQueueError
+from nuxt_queue.config import ProjectConfig
+from nuxt_queue.errors import (
+    ConfigError,
+    HandlerError,
+    JobError,
+    NuxtQueueError,
+    QueueError,
+    WorkerNotFoundError,
+)
 from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
-from nuxt_queue.registry import ScanResult, WorkerEntry, scan
+from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
 from nuxt_queue.runner import ChildProcessRunner
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Event, EventBus, Listener
@@ -51,8 +59,13 @@ class App:
 
         Raises:
             QueueError: If there is no such flow.
+            WorkerNotFoundError: If one of its steps has no worker, so that it could never end.
             TimeoutError: If it has not ended in time.
         """
+        definition = self.workers.flows().get(name)
+        for step in (definition.entry, *definition.steps.values()) if definition else ():
+            if self.manager.get_worker(step.queue, step.name) is None:
+                raise WorkerNotFoundError(step.queue, step.name)
         started = await self.flows.start_flow(name, payload)
         run = await self.flows.wait(started["flowId"], timeout_s)
         return run, await self.bus.read(run.id)
@@ -62,11 +75,13 @@ class App:
 async def open_app(directory: str | Path) -> AsyncIterator[App]:
     """Scan a folder, register every worker in it and serve them from memory until the block ends.
 
+    A worker that asks for what cannot be had is among `workers.problems` and is not served.
+
     Raises:
-        RegistryError: If the folder cannot be scanned, or two flows claim one name.
-        ConfigError, QueueError: If a worker asks for what cannot be had.
+        RegistryError: If there is no such folder.
+        ConfigError: If the project's settings are wrong.
     """
-    workers = scan(directory)
+    workers = scan(directory, ProjectConfig.find(Path(directory)))
     bus, state = EventBus(), MemoryStateStore()
 
     async def enqueue(queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
@@ -77,7 +92,11 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
     try:
         async with manager:
             for entry in workers.entries:
-                await manager.register_worker(entry.queue, entry.job, None, worker_options(entry))
+                try:
+                    options = worker_options(entry)
+                    await manager.register_worker(entry.queue, entry.job, None, options)
+                except (ConfigError, QueueError) as error:  # the others are served all the same
+                    workers.problems.append(Problem(entry.abs_path, None, str(error)))
             yield App(workers, manager, flows, bus, state)
     finally:
         flows.close()

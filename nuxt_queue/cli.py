@@ -85,9 +85,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _scan(args: argparse.Namespace) -> int:
+    from nuxt_queue.config import ProjectConfig
     from nuxt_queue.registry import scan
 
-    found = scan(_directory(args.directory))
+    directory = _directory(args.directory)
+    found = scan(directory, ProjectConfig.find(directory))
     if args.json:
         _print_json(found.to_wire())
     else:
@@ -108,12 +110,13 @@ def _scan(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from nuxt_queue.app import run_job
+    from nuxt_queue.config import ProjectConfig
     from nuxt_queue.registry import read_worker
 
     data, state = _json("--data", args.data), _json("--state", args.state)
     if not isinstance(state, dict):
         raise ConfigError("--state is a JSON object, one key for each value of ctx.state")
-    entry = read_worker(args.worker)
+    entry = read_worker(args.worker, settings=ProjectConfig.find(args.worker.parent))
     listener = None if args.json else _print_event
     report = asyncio.run(
         run_job(entry, data, state=state, timeout_ms=args.timeout, listener=listener)

@@ -99,14 +99,14 @@ class WorkerNotFoundError(RegistryError):
 class WorkerLoadError(RegistryError):
     """Raised when a file cannot be used as a worker."""
 
-    def __init__(self, path: object, reason: str) -> None:
-        super().__init__(str(path), reason)
-        self.path, self.reason = str(path), reason
+    def __init__(self, path: object, reason: str, line: int | None = None) -> None:
+        super().__init__(str(path), reason, line)
+        self.path, self.reason, self.line = str(path), reason, line
 
     @property
     def message(self) -> str:
-        """Name the file and the reason."""
-        return f"{self.path}: {self.reason}"
+        """Name the file, its line where there is one, and the reason."""
+        return f"{self.path}{f':{self.line}' if self.line else ''}: {self.reason}"
 
 
 class QueueError(NuxtQueueError):

@@ -148,7 +148,7 @@ def test_a_job_that_takes_too_long_is_ended(
         (["run", "greet.py", "--data", "@nope.json"], "nq: --data: cannot read nope.json"),
         (["run", "greet.py", "--state", "[]"], "nq: --state is a JSON object"),
         (["run", "greet.py", "--timeout", "0"], "nq: timeout is 0; give milliseconds above 0"),
-        (["run", "odd.py"], "unknown runtime 'rubby'"),
+        (["run", "odd.py"], 'unknown runtime "rubby"'),
         (["scan", "nope"], "nq: nope does not exist"),
         (["scan", "greet.py"], "nq: greet.py is not a directory"),
         (["flow", "start", "nope", "--workers", "."], 'Flow not found: "nope"'),

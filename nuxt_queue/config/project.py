@@ -1,0 +1,154 @@
+"""ProjectConfig: `[tool.nuxt-queue]` of a project's pyproject.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from nuxt_queue.config.settings import MAX_MS, Settings, closest
+from nuxt_queue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nuxt_queue.config.worker import WorkerConfig
+
+__all__ = ["KNOWN_RUNTIMES", "ProjectConfig", "RuntimeConfig"]
+
+KNOWN_RUNTIMES = ("python", "node", "node-isolated", "inprocess")
+
+_TABLE = "[tool.nuxt-queue]"
+_TEXT = "a string that is not empty"
+_TIMEOUT_MS = {"node-isolated": 600_000}
+_DEFAULT_TIMEOUT_MS = 300_000
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class RuntimeConfig(Settings):
+    """How workers of one runtime are started.
+
+    Attributes:
+        enabled: False refuses workers of this runtime.
+        command: The program; relative ones with a slash are below the project's root.
+        venv: A virtual environment whose interpreter is used, below the project's root.
+        timeout_ms: The limit of one attempt when the worker states none (wire: `timeout`).
+        args: Arguments between the command and the worker.
+        process: How a process is had: a fresh one, a fork of a warm one, or a warm one again.
+    """
+
+    enabled: bool = Field(True, description="true or false")
+    command: Text | None = Field(None, description=_TEXT)
+    venv: Text | None = Field(None, description=_TEXT)
+    timeout_ms: Annotated[int, Field(ge=1, le=MAX_MS)] = Field(
+        _DEFAULT_TIMEOUT_MS,
+        alias="timeout",
+        description=f"whole milliseconds, from 1 to {MAX_MS}",
+    )
+    args: list[str] = Field([], description="a list of strings")
+    process: Literal["spawn", "fork", "reuse"] = Field(
+        "spawn", description='"spawn", "fork" or "reuse"'
+    )
+
+
+class _Table(Settings):
+    workers: Text | None = Field(None, description="a folder, as a string that is not empty")
+    runtimes: dict[str, dict[str, Any]] = Field({}, description="a table for each runtime")
+
+
+def _built_in() -> dict[str, RuntimeConfig]:
+    return {name: _runtime(name, {}, name) for name in KNOWN_RUNTIMES}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """The settings of a project.
+
+    Attributes:
+        root: The folder of its pyproject.toml; what relative paths are below.
+        workers: The folder of its workers, absolute; None when not stated.
+        runtimes: By name: the built-in ones, and those that the project adds or changes.
+    """
+
+    root: Path
+    workers: Path | None = None
+    runtimes: Mapping[str, RuntimeConfig] = field(default_factory=_built_in)
+
+    @classmethod
+    def find(cls, start: Path) -> Self:
+        """Read the settings of the nearest pyproject.toml, from `start` upward.
+
+        Without such a file or such a table everything has its default.
+
+        Args:
+            start: A file or a folder; need not exist.
+
+        Raises:
+            ConfigError: The file cannot be read, or a setting is wrong; the message names both.
+        """
+        start = start.absolute()
+        for folder in (start, *start.parents):
+            if (folder / "pyproject.toml").is_file():
+                return cls._read(folder / "pyproject.toml")
+        return cls(start.parent if start.is_file() else start)
+
+    def runtime(self, name: str) -> RuntimeConfig:
+        """Return how a runtime is started.
+
+        Raises:
+            ConfigError: It is unknown or switched off.
+        """
+        runtime = self.runtimes.get(name)
+        if runtime is None:
+            close = closest(name, self.runtimes)
+            hint = f'did you mean "{close}"?' if close else f"known: {', '.join(self.runtimes)}"
+            raise ConfigError(f'unknown runtime "{name}"; {hint}')
+        if not runtime.enabled:
+            raise ConfigError(
+                f'runtime "{name}" is switched off; set enabled = true in {_TABLE}.runtimes.{name}'
+            )
+        return runtime
+
+    def timeout_ms(self, worker: WorkerConfig) -> int:
+        """Return how long one attempt of a worker may take.
+
+        What the worker states comes first, then its `flow.stepTimeout`, then its runtime's
+        setting, then five minutes.
+        """
+        step = worker.flow.step_timeout_ms if worker.flow else None
+        runtime = self.runtimes.get(worker.runtime)
+        default = runtime.timeout_ms if runtime else _DEFAULT_TIMEOUT_MS
+        return worker.timeout_ms or step or default
+
+    @classmethod
+    def _read(cls, file: Path) -> Self:
+        try:
+            project = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ConfigError(f"{file} is no TOML: {error}") from None
+        tools = project.get("tool")
+        stated = tools.get("nuxt-queue", {}) if isinstance(tools, dict) else {}
+        where = f"{file} {_TABLE}"
+        if not isinstance(stated, dict):
+            raise ConfigError(f"{where} is no table; write its keys below that line")
+        table = _Table.check(stated, where)
+        runtimes = {
+            name: _runtime(name, settings, f"{where}.runtimes.{name}")
+            for name, settings in table.runtimes.items()
+        }
+        workers = file.parent / table.workers if table.workers else None
+        return cls(file.parent, workers, {**_built_in(), **runtimes})
+
+
+def _runtime(name: str, settings: Mapping[str, Any], where: str) -> RuntimeConfig:
+    if name not in KNOWN_RUNTIMES and "command" not in settings:
+        close = closest(name, KNOWN_RUNTIMES)
+        hint = f"did you mean {close}?" if close else "state the program that runs its workers"
+        raise ConfigError(f"{where} is not built in and has no command; {hint}")
+    defaults = {"timeout": _TIMEOUT_MS.get(name, _DEFAULT_TIMEOUT_MS)}
+    return RuntimeConfig.check({**defaults, **settings}, where)

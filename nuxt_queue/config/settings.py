@@ -1,0 +1,145 @@
+"""Settings: a strict pydantic model whose errors are one line that names key, value and fix."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from nuxt_queue.errors import ConfigError
+
+__all__ = ["MAX_MS", "Settings", "closest", "plain_json"]
+
+# 24 days: beyond it the timers of Node overflow and fire at once.
+MAX_MS = 2**31 - 1
+
+_MAX_DEPTH = 64  # a config nested deeper than this is a mistake
+_SHOWN = 60  # characters of a wrong value in a message
+
+
+class Settings(BaseModel):
+    """Settings by their wire names: frozen, nothing converted, nothing unknown.
+
+    The description of a field says what it expects; it is what an error message quotes.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", alias_generator=to_camel)
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that people put here, and the path below the top where they belong."""
+
+    @classmethod
+    def check(cls, raw: Any, where: str) -> Self:
+        """Return the settings in `raw`.
+
+        Args:
+            raw: A mapping with wire names.
+            where: What to call it in an error, for example `config`.
+
+        Raises:
+            ConfigError: Something in it is wrong; the message names path, value and fix.
+        """
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            found = {_path(where, e["loc"]): e for e in reversed(error.errors(include_url=False))}
+            (path, first), *others = reversed(found.items())
+            also = f" (also wrong: {', '.join(path for path, _ in others)})" if others else ""
+            raise ConfigError(f"{path} {_problem(cls, first, where)}{also}") from None
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` looks like, or None; `time_out_ms` is like `timeout`."""
+    by_letters = {_letters(name): name for name in known}
+    close = difflib.get_close_matches(_letters(word), by_letters, n=1, cutoff=0.7)
+    return by_letters[close[0]] if close else None
+
+
+def plain_json(value: Any, path: str) -> Any:
+    """Return a copy of `value` that holds nothing but JSON; a tuple becomes a list.
+
+    Nothing else is converted: a config is read by programs that do not run Python.
+
+    Raises:
+        ConfigError: JSON cannot hold something; the message names its path.
+    """
+    return _plain(value, path, 0)
+
+
+def _plain(value: Any, path: str, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise ConfigError(f"{path[:_SHOWN]}... is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        for key in value:
+            if type(key) is not str:
+                raise ConfigError(f"{path} has the key {_shown(key)}; keys are strings")
+            _refuse_surrogates(key, f"a key of {path}")
+        return {key: _plain(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{path} is {value}, which JSON cannot hold; write a finite number")
+    if type(value) is str:
+        _refuse_surrogates(value, path)
+    elif type(value) not in (int, float, bool, type(None)):
+        kind = type(value).__name__
+        hint = "write a list" if isinstance(value, set | frozenset) else "write plain data"
+        raise ConfigError(f"{path} is a {kind}, which JSON cannot hold; {hint}")
+    return value
+
+
+def _refuse_surrogates(text: str, path: str) -> None:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ConfigError(f"{path} holds half a character, a lone surrogate; write the whole one")
+
+
+def _problem(model: type[Settings], error: ErrorDetails, where: str) -> str:
+    owner = model
+    field: FieldInfo | None = None
+    for part in error["loc"]:
+        inner = _model_of(field) if field else owner
+        if inner is None or isinstance(part, int):  # an item is described with what holds it
+            break
+        owner, field = inner, _fields(inner).get(part)
+    if error["type"] == "extra_forbidden":
+        return f"is no known key; {_hint(owner, str(error['loc'][-1]), where)}"
+    expected = field.description if field else None
+    seen = "missing" if error["type"] == "missing" else _shown(error["input"])
+    return f"is {seen}; expected {expected or 'a mapping of settings'}"
+
+
+def _hint(owner: type[Settings], key: str, where: str) -> str:
+    if key in owner.elsewhere:
+        return f"did you mean {where}.{owner.elsewhere[key]}?"
+    known = _fields(owner)
+    close = closest(key, known)
+    return f"did you mean {close}?" if close else f"known keys: {', '.join(known)}"
+
+
+def _fields(model: type[Settings]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _model_of(field: FieldInfo) -> type[Settings] | None:
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, Settings)), None)
+
+
+def _path(where: str, loc: Iterable[int | str]) -> str:
+    return where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=repr, ensure_ascii=False, skipkeys=True)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _letters(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")

@@ -1,0 +1,226 @@
+"""Walks a folder for workers; a file that cannot be one is reported, never fatal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nuxt_queue.config import ProjectConfig, WorkerConfig, config_warnings
+from nuxt_queue.errors import ConfigError, RegistryError, WorkerLoadError, WorkerNotFoundError
+from nuxt_queue.registry.entry import Problem, WorkerEntry
+from nuxt_queue.registry.flows import plan_flows
+from nuxt_queue.registry.python import read_source
+from nuxt_queue.services.flows import FlowDefinition
+
+__all__ = ["ScanResult", "read_worker", "scan"]
+
+_SUFFIX = ".py"
+_NODE_RUNTIMES = frozenset({"node", "node-isolated"})
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a folder holds.
+
+    Attributes:
+        entries: The workers, by path.
+        problems: What cannot be used, and why.
+        warnings: What can be used and looks like a slip.
+    """
+
+    entries: list[WorkerEntry] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+    def find(self, queue: str, job: str) -> WorkerEntry:
+        """Return the worker for a job's name on a queue; raises WorkerNotFoundError."""
+        of_queue = {entry.job: entry for entry in self.entries if entry.queue == queue}
+        if job not in of_queue:
+            raise WorkerNotFoundError(queue, job, sorted(of_queue))
+        return of_queue[job]
+
+    def flows(self) -> dict[str, FlowDefinition]:
+        """Return the flows by name; one without an entry is among the problems instead."""
+        return plan_flows(self.entries).flows
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        return {
+            "entries": [entry.to_wire() for entry in self.entries],
+            "problems": [problem.to_wire() for problem in self.problems],
+            "warnings": [warning.to_wire() for warning in self.warnings],
+        }
+
+
+def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanResult:
+    """Find the workers below a folder; runs nothing of them.
+
+    Every `.py` file is a worker, as it is for the host; names that begin with a dot are passed
+    over, links are followed, and a file reached twice counts once.
+
+    Args:
+        directory: The folder of workers.
+        settings: The project's; its root is what entries' paths are below, its runtimes are
+            those that exist.  Left out, the folder is the root and any runtime will do.
+
+    Raises:
+        RegistryError: There is no such folder.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise RegistryError(f"{folder} {what}; give the folder of the workers")
+    folder = folder.resolve()
+    result = ScanResult()
+    taken: dict[tuple[str, str], WorkerEntry] = {}
+    for found in _walk(folder, {str(folder)}):
+        if isinstance(found, Problem):
+            result.problems.append(found)
+        else:
+            _add(result, taken, found, _Project(folder, settings))
+    plan = plan_flows(result.entries)
+    result.problems.extend(plan.problems)
+    result.warnings.extend(plan.warnings)
+    return result
+
+
+def read_worker(
+    path: Path, *, directory: Path | None = None, settings: ProjectConfig | None = None
+) -> WorkerEntry:
+    """Read one worker file; runs nothing of it.
+
+    Args:
+        path: The file.
+        directory: The folder of workers that its id is below; its own folder when left out.
+        settings: As for `scan`.
+
+    Raises:
+        WorkerLoadError: The file cannot be used as a worker; says why and where.
+    """
+    path = path.parent.resolve() / path.name
+    folder = (directory or path.parent).resolve()
+    if not path.is_relative_to(folder):
+        raise WorkerLoadError(path, f"is not below {folder}, the folder of the workers")
+    return _read(path, _Project(folder, settings))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Project:
+    folder: Path
+    settings: ProjectConfig | None
+
+
+def _walk(folder: Path, seen: set[str]) -> Iterator[Path | Problem]:
+    """Yield the worker files of a folder and those below it, in the order of their names."""
+    try:
+        children = sorted(folder.iterdir(), key=lambda child: child.name)
+    except OSError as error:
+        yield Problem(folder, None, f"cannot be read: {error.strerror}")
+        return
+    for child in children:
+        is_folder = _is_folder(child)
+        if child.name.startswith(".") or not (is_folder or child.suffix == _SUFFIX):
+            continue
+        real = os.path.realpath(child)  # of a link to itself too, which Path.resolve refuses
+        if real in seen:
+            continue
+        seen.add(real)
+        if is_folder:
+            yield from _walk(child, seen)
+        else:
+            yield child
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what may not be looked at is reported when it is read
+        return False
+
+
+def _add(
+    result: ScanResult,
+    taken: dict[tuple[str, str], WorkerEntry],
+    path: Path,
+    project: _Project,
+) -> None:
+    try:
+        entry, hints = _read(path, project)
+    except WorkerLoadError as error:
+        result.problems.append(Problem(path, error.line, error.reason))
+        return
+    first = taken.setdefault((entry.queue, entry.job), entry)
+    if first is entry:
+        result.entries.append(entry)
+        result.warnings.extend(hints)
+        return
+    reason = (
+        f'queue "{entry.queue}" already has a job "{entry.job}", from {first.abs_path};'
+        " give one of them a queue or a step of its own"
+    )
+    result.problems.append(Problem(path, None, reason))
+
+
+def _read(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
+    """Read one worker; returns it with what looks like a slip in its config."""
+    folder, settings = project.folder, project.settings
+    name = path.name.removesuffix(_SUFFIX)
+    _refuse_name(path, name)
+    source = read_source(path)
+    try:
+        config = WorkerConfig.read(source.config, stem=name)
+        if settings:
+            settings.runtime(config.runtime)
+    except ConfigError as error:
+        raise WorkerLoadError(path, str(error), source.line) from None
+    if config.runtime in _NODE_RUNTIMES:
+        reason = f'a .py file cannot run as "{config.runtime}"; its runtime is "python"'
+        raise WorkerLoadError(path, reason, source.line)
+    wire = config.to_wire()
+    timeout_ms = (settings or ProjectConfig(folder)).timeout_ms(config)
+    entry = WorkerEntry(
+        id=path.relative_to(folder).as_posix().removesuffix(_SUFFIX),
+        name=name,
+        path=_host_path(path, project),
+        abs_path=path,
+        queue=config.queue_name,
+        job=config.job_name,
+        flow=config.flow,
+        worker={**wire["worker"], "timeout": timeout_ms},
+        config=wire,
+    )
+    return entry, [Problem(path, source.line, hint) for hint in config_warnings(source.config)]
+
+
+def _refuse_name(path: Path, name: str) -> None:
+    """Refuse names that break the worker, or its neighbours, when the host imports it."""
+    reason = None
+    if not _is_text(str(path)):
+        reason = "its path is not UTF-8; rename it"
+    elif path.suffix != _SUFFIX:
+        reason = f"is no {_SUFFIX} file"
+    elif name in ("__init__", "__main__"):
+        reason = f"{name} is no worker's name; rename it, or move it where no workers are"
+    elif name in sys.stdlib_module_names or name == "nuxt_queue":
+        where = "this package" if name == "nuxt_queue" else "the standard library"
+        reason = f"hides the module {name} of {where} from every worker beside it; rename it"
+    if reason:
+        raise WorkerLoadError(path, reason)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _host_path(path: Path, project: _Project) -> str:
+    root = project.settings.root.resolve() if project.settings else project.folder
+    base = root if path.is_relative_to(root) else project.folder
+    return f"/{path.relative_to(base).as_posix()}"

@@ -1,0 +1,3 @@
+"""States a config and no handler."""
+
+config = {"queue": {"name": "idle"}}

@@ -1,0 +1,6 @@
+config = {"queue": {"name": "magic"}}
+%matplotlib inline
+
+
+def handler(job, ctx):
+    return None

@@ -1,0 +1,88 @@
+"""A folder of workers, put together and served."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from nuxt_queue.app import open_app
+from nuxt_queue.errors import WorkerNotFoundError
+
+WORKER = """
+from nuxt_queue import run_worker
+config = {config}
+async def handler(job, ctx):
+    {body}
+if __name__ == "__main__":
+    run_worker(handler)
+"""
+
+
+def worker(folder: Path, name: str, body: str = "return job['data']", **config: object) -> None:
+    stated = {"queue": {"name": name}, "runtime": "python", "timeout": 20000, **config}
+    (folder / f"{name}.py").write_text(WORKER.format(config=stated, body=body), "utf-8")
+
+
+async def test_a_worker_that_asks_for_what_cannot_be_had_does_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    worker(tmp_path, "good")
+    limited = {"name": "limited", "defaultJobOptions": {"repeat": {"cron": "* * * * *"}}}
+    worker(tmp_path, "limited", queue=limited)
+    (tmp_path / "broken.py").write_text("def handler(job, ctx:\n", "utf-8")
+    async with open_app(tmp_path) as app:
+        assert {problem.path.name for problem in app.workers.problems} == {
+            "limited.py",
+            "broken.py",
+        }
+        done = asyncio.Event()
+        app.manager.on("good", "completed", lambda _event: done.set())
+        job_id = await app.manager.enqueue("good", "good", {"n": 1})
+        await asyncio.wait_for(done.wait(), 20)
+        job = await app.manager.get_job("good", job_id)
+        assert job is not None
+        assert job.returnvalue == {"n": 1}
+
+
+async def test_the_manager_goes_on_after_a_job_whose_file_does_not_import(tmp_path: Path) -> None:
+    """One bad worker file must not take the jobs of the others along."""
+    worker(tmp_path, "bad", body="return 1")
+    text = (tmp_path / "bad.py").read_text("utf-8")
+    (tmp_path / "bad.py").write_text(f"import not_installed_here\n{text}", "utf-8")
+    worker(tmp_path, "good")
+    async with open_app(tmp_path) as app:
+        ended: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
+        for queue, event in (("bad", "failed"), ("good", "completed")):
+            app.manager.on(queue, event, lambda e: ended.put_nowait((e.queue, e.failed_reason)))
+        await app.manager.enqueue("bad", "bad", {})
+        queue, reason = await asyncio.wait_for(ended.get(), 20)
+        assert (queue, reason) == (
+            "bad",
+            "ModuleNotFoundError: No module named 'not_installed_here'",
+        )
+        await app.manager.enqueue("good", "good", {})
+        assert (await asyncio.wait_for(ended.get(), 20))[0] == "good"
+
+
+async def test_a_flow_that_could_never_end_is_refused_before_it_starts(tmp_path: Path) -> None:
+    worker(
+        tmp_path, "first", flow={"name": "pair", "role": "entry", "step": "first", "emits": ["x"]}
+    )
+    queue = {"name": "second", "defaultJobOptions": {"repeat": {"cron": "* * * * *"}}}
+    step = {"name": "pair", "role": "step", "step": "second", "subscribes": ["x"]}
+    worker(tmp_path, "second", queue=queue, flow=step)
+    async with open_app(tmp_path) as app:
+        with pytest.raises(WorkerNotFoundError, match='"second" on queue "second"'):
+            await app.run_flow("pair", {}, timeout_s=20)
+
+
+async def test_runtimes_of_the_project_decide_what_is_served(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.nuxt-queue.runtimes.python]\nenabled = false\n", "utf-8"
+    )
+    worker(tmp_path, "good")
+    async with open_app(tmp_path) as app:
+        assert app.workers.entries == []
+        assert [problem.path.name for problem in app.workers.problems] == ["good.py"]
