@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test notebooks lint imports types check fmt cov bench clean
+.PHONY: help demo test lint check fmt cov bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,13 +18,17 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; about a minute)"
 	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[dev]' || { echo "make: pip could not install the packages of pyproject.toml (its own message is above)"; exit 1; }
+	@# Said once by matplotlib on a new machine, on stderr: a notebook's stored output would not have it.
+	@$(BIN)/python -c 'import matplotlib.font_manager' 2>/dev/null
 	@touch $@
 
 demo: $(READY)  ## the whole way: export three notebooks, scan, run the flow in real processes
 	@$(BIN)/python -m nbtools.demo notebooks
 
-test: $(READY)  ## all tests, notebooks included
+test: $(READY)  ## all tests, and the notebooks' stored outputs twice in a row
 	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
+	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 
 lint: $(READY)  ## ruff, mypy --strict, import rules, spelling
 	@$(BIN)/ruff format --check --quiet . || { echo "lint: run 'make fmt'"; exit 1; }
@@ -43,6 +47,9 @@ fmt: $(READY)  ## format and fix what can be fixed
 
 cov: $(READY)  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
+
+bench: $(READY)  ## what a job costs, as ratios to a bare Python
+	@$(BIN)/python benchmarks/start.py
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

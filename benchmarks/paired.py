@@ -56,7 +56,9 @@ def medians(sides: Mapping[str, Callable[[], object]], rounds: int = 25) -> dict
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def report(title: str, found: Mapping[str, float], targets: Mapping[str, tuple[str, float]]) -> None:
+def report(
+    title: str, found: Mapping[str, float], targets: Mapping[str, tuple[str, float]]
+) -> None:
     """Print each side's median and its ratio to the side that its target names."""
     print(f"\n{title}")
     for name, seconds in found.items():
