@@ -1,0 +1,221 @@
+"""`nq-export`: notebooks to worker files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from nbtools.exporter import Exported
+
+__all__ = ["main"]
+
+_OK, _REFUSED, _UNUSABLE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export the notebooks named on the command line.
+
+    Returns:
+        0 when all is well; 1 when a notebook or a target was refused, or is stale with `--check`;
+        2 for a wrong call and for input that cannot be read.
+    """
+    arguments = _parser().parse_args(argv)
+    problem = _wrong_call(arguments)
+    if problem:
+        return _complain(f"nq-export: {problem}")
+    status = _OK
+    claimed: dict[Path, str] = {}
+    for file in arguments.notebooks:
+        try:
+            status = max(status, _handle(file, arguments, claimed))
+        except BrokenPipeError:  # the reader of --stdout or --diff has seen enough
+            sys.stderr.close()
+            return _REFUSED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nq-export",
+        description="Write one standalone worker file for each notebook. Nothing is ever run."
+        " Cells are chosen by a tag (nq-config, nq-handler, nq-imports, nq-export, parameters),"
+        " by a first line '#| nq: handler', or by the cell metadata {'nq': {'role': 'handler'}}.",
+    )
+    add = parser.add_argument
+    add("notebooks", nargs="+", metavar="NOTEBOOK", help=".ipynb, or .py in the percent format")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE_OR_DIR",
+        help="where to write; a name ending in .py is a file",
+    )
+    add(
+        "--check", action="store_true", help="write nothing; exit 1 when a worker is not up to date"
+    )
+    add("--diff", action="store_true", help="write nothing; show what would change")
+    add("--stdout", action="store_true", help="write to stdout instead of a file")
+    add("--list", action="store_true", help="write nothing; show the role of each cell")
+    add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
+    add("--allow-local", action="store_true", help="accept imports of modules beside the notebook")
+    return parser
+
+
+def _wrong_call(arguments: argparse.Namespace) -> str:
+    several = len(arguments.notebooks) > 1
+    if arguments.stdout and (several or arguments.output or arguments.check or arguments.diff):
+        return "--stdout takes one notebook and neither -o, --check nor --diff"
+    if several and arguments.output and arguments.output.endswith(".py"):
+        return f"{arguments.output} is one file; name a folder for several notebooks"
+    return ""
+
+
+def _handle(file: str, arguments: argparse.Namespace, claimed: dict[Path, str]) -> int:
+    from nbtools.errors import ExportError, NbtoolsError
+
+    try:
+        if arguments.list:
+            return _list_roles(file)
+        return _export(file, arguments, claimed)
+    except ExportError as error:
+        return _complain(str(error), _REFUSED)
+    except NbtoolsError as error:
+        return _complain(str(error))
+
+
+def _export(file: str, arguments: argparse.Namespace, claimed: dict[Path, str]) -> int:
+    from nbtools.exporter import export_notebook
+
+    target = _target(file, arguments)
+    exported = export_notebook(file, stem=target.stem, allow_local=arguments.allow_local)
+    for warning in exported.warnings:
+        _complain(warning.sentence(file))
+    if arguments.stdout:
+        sys.stdout.buffer.write(exported.text.encode())
+        return _OK
+    first = claimed.setdefault(target.absolute(), file)
+    if first != file:
+        message = f"{file}: NQ405 makes the same file as {first}, {target.as_posix()}"
+        return _complain(f"{message}; rename one of the notebooks", _REFUSED)
+    if arguments.check or arguments.diff:
+        return _compare(exported, target, arguments)
+    return _write(exported, target, force=arguments.force)
+
+
+def _target(file: str, arguments: argparse.Namespace) -> Path:
+    """Return the file to write: `-o`, the project's folder of workers, or beside the notebook."""
+    from nbtools.exporter import worker_stem
+
+    name = f"{worker_stem(file)}.py"
+    if arguments.output:
+        output = Path(arguments.output)
+        is_file = output.suffix == ".py" and not output.is_dir()
+        return output if is_file else output / name
+    return (_workers_folder(Path(file).parent) or Path(file).parent) / name
+
+
+def _workers_folder(folder: Path) -> Path | None:
+    from nbtools.errors import NbtoolsError
+    from nbtools.exporter.target import find_root
+
+    root = find_root(folder)
+    if root is None or b"nuxt-queue" not in (root / "pyproject.toml").read_bytes():
+        return None
+    from nuxt_queue.config import ProjectConfig
+    from nuxt_queue.errors import ConfigError
+
+    try:
+        workers = ProjectConfig.find(folder).workers
+    except ConfigError as error:
+        raise NbtoolsError(f"nq-export: NQ012 {error}") from None
+    if workers is None:
+        return None
+    workers = root / workers
+    here = Path.cwd()
+    return workers.relative_to(here) if workers.is_relative_to(here) else workers
+
+
+def _write(exported: Exported, target: Path, *, force: bool) -> int:
+    from nbtools.errors import printable
+    from nbtools.exporter import write_worker
+
+    is_new = write_worker(exported, target, force=force)
+    count = len(exported.cells)
+    cells = f"{count} cell{'s' if count > 1 else ''}{'' if is_new else ', unchanged'}"
+    _say(printable(f"{target.as_posix()}  from {exported.notebook}, {cells}"), sys.stdout)
+    return _OK
+
+
+def _compare(exported: Exported, target: Path, arguments: argparse.Namespace) -> int:
+    from nbtools.errors import Diagnostic
+    from nbtools.exporter.target import find_root, inspect_target
+
+    shown = target.as_posix()
+    folder = Path(exported.notebook).parent
+    try:
+        state = inspect_target(target, exported.text, find_root(folder) or folder)
+        old = "" if state == "missing" else target.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        message = f"cannot read {shown}: {error.strerror or error}"
+        finding = Diagnostic("NQ404", message, "name another place with -o")
+        return _complain(finding.sentence(exported.notebook), _REFUSED)
+    if state == "current":
+        return _OK
+    if arguments.diff:
+        import difflib
+
+        new = exported.text
+        new_name = f"{shown} (from {exported.notebook})"
+        changes = difflib.unified_diff(
+            old.split("\n"), new.split("\n"), shown, new_name, lineterm=""
+        )
+        sys.stdout.buffer.write("".join(f"{line}\n" for line in changes).encode())
+    if not arguments.check:
+        return _OK
+    reasons = {
+        "missing": "has not been exported",
+        "stale": "is older than the notebook",
+        "edited": "was changed by hand",
+        "other": "was exported from another notebook",
+        "foreign": "was not written by nq-export",
+    }
+    finding = Diagnostic(
+        "NQ406", f"{shown} {reasons[state]}", "run nq-export and commit the result"
+    )
+    return _complain(finding.sentence(exported.notebook), _REFUSED)
+
+
+def _list_roles(file: str) -> int:
+    from nbtools.errors import printable
+    from nbtools.exporter.roles import assign_roles
+    from nbtools.notebook import read_notebook
+
+    marked, found = assign_roles(read_notebook(file))
+    _say(printable(file), sys.stdout)
+    for each in marked:
+        cell = each.cell
+        first = next((line.strip() for line in cell.source.split("\n") if line.strip()), "")
+        role = each.role or ("-" if cell.kind == "code" else cell.kind)
+        row = f"{cell.number:4}  {role:10}  {first[:60]}"
+        _say(printable(row.rstrip()), sys.stdout)
+    for finding in found:
+        _complain(finding.sentence(file))
+    return _REFUSED if any(not finding.is_warning for finding in found) else _OK
+
+
+def _complain(text: str, status: int = _UNUSABLE) -> int:
+    _say(text, sys.stderr)
+    return status
+
+
+def _say(text: str, stream: TextIO) -> None:
+    # A name may hold characters that the terminal's encoding does not have.
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""What keeps the exported cells from standing alone in a file of their own."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbtools.errors import Diagnostic
+from nbtools.exporter.analysis import Names, Read, names_of
+from nbtools.exporter.bindings import bindings
+from nbtools.exporter.code import Code, parse_leniently
+from nbtools.exporter.roles import Marked
+
+__all__ = ["check_imports", "check_names", "check_secrets", "check_top_level"]
+
+_LATE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_LOOP_STARTERS = frozenset({"asyncio.run", "anyio.run", "trio.run"})
+_JUPYTER_ONLY = {
+    "get_ipython": "it exists only under IPython; leave it in an untagged cell",
+    "display": "it exists only in Jupyter; leave it in an untagged cell",
+    "In": "it exists only under IPython",
+    "Out": "it exists only under IPython",
+    "_": "the last result exists only under IPython; give it a name",
+    "__": "the last result exists only under IPython; give it a name",
+}
+_SECRET = re.compile(
+    r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{40}|xox[abprs]-[\w-]{10}"
+    r"|sk-[A-Za-z0-9_-]{24}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|(?i:\b\w*(?:password|passwd|secret|api_?key|auth_token|access_token)[\"']?\s*[=:]\s*"
+    r"[\"'](?!your|x+[\"']|\*|<|\.\.\.|change|placeholder|example)[^\"'\s]{8})"
+)
+
+
+def check_top_level(code: Code, found: list[Diagnostic]) -> None:
+    """Refuse what cannot run while a file is imported: await, a second event loop, our names."""
+    number = code.number
+    awaits = code.may_mention("await", "async", "run")
+    for node in _immediate(code.body) if awaits else ():
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) or (
+            isinstance(node, ast.comprehension) and node.is_async
+        ):
+            line = line or node.target.lineno  # type: ignore[union-attr]  # a comprehension has no line
+            message = "awaits outside of a function, which only a notebook allows"
+            fix = "move it into the handler, or leave it in an untagged cell"
+            found.append(Diagnostic("NQ204", message, fix, number, line))
+        elif isinstance(node, ast.Call) and _starts_loop(node.func):
+            message = f"{ast.unparse(node.func)}() would run while the file is imported"
+            fix = "move it into the handler, or leave it in an untagged cell"
+            found.append(Diagnostic("NQ204", message, fix, number, line))
+    reserves = code.may_mention("run_worker", "__name__", "_nq_")
+    for statement in code.body if reserves else ():
+        is_ours = isinstance(statement, ast.ImportFrom) and statement.module == "nuxt_queue"
+        for name, line, _ in bindings([statement]):
+            if (
+                name == "__name__"
+                or name.startswith("_nq_")
+                or (name == "run_worker" and not is_ours)
+            ):
+                message = f"defines '{name}', which the exported file needs for itself"
+                found.append(Diagnostic("NQ211", message, "use another name", number, line))
+
+
+def check_imports(code: Code, folder: Path | None, found: list[Diagnostic]) -> None:
+    """Refuse imports that work beside the notebook only, which stands in `folder` (None: allow)."""
+    for statement in code.body if code.may_mention("import") else ():
+        for node in ast.walk(statement):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                what = "." * node.level + (node.module or "")
+                message = f"imports from '{what}', relative to a package that a worker is not in"
+                fix = "import an installed package, or define it in an exported cell"
+                found.append(Diagnostic("NQ208", message, fix, code.number, node.lineno))
+            elif folder and isinstance(node, ast.Import | ast.ImportFrom):
+                modules = [getattr(node, "module", None)] if isinstance(node, ast.ImportFrom) else [
+                    alias.name for alias in node.names
+                ]  # fmt: skip
+                for module in modules:
+                    root = (module or "").split(".")[0]
+                    if _is_local(root, folder):
+                        message = f"imports '{root}' from the notebook's folder"
+                        fix = "install it as a package, define it in a cell, or say --allow-local"
+                        found.append(Diagnostic("NQ209", message, fix, code.number, node.lineno))
+
+
+def check_secrets(code: Code, found: list[Diagnostic]) -> None:
+    """Warn about what looks like a password or a key in an exported cell."""
+    for number, line in enumerate(code.source.split("\n"), 1):
+        if _SECRET.search(line):
+            message = "looks like a secret, and the exported file is meant to be shared"
+            fix = "read it from the environment inside the handler"
+            found.append(Diagnostic("NQ215", message, fix, code.number, number, is_warning=True))
+
+
+def check_names(
+    codes: list[Code],
+    marked: list[Marked],
+    given: frozenset[str],
+    found: list[Diagnostic],
+    *,
+    lazy_annotations: bool,
+) -> None:
+    """Report every name that the exported cells read and do not define, in the order of the cells.
+
+    Args:
+        codes: The exported cells.
+        marked: All cells, to name the one that defines what is missing.
+        given: Names that the file itself defines before the first cell.
+        found: Where the findings go.
+        lazy_annotations: Whether the file begins with the future import of that name.
+    """
+    names = {code.number: code.names(lazy_annotations=lazy_annotations) for code in codes}
+    everywhere = {name: number for number in reversed(names) for name in names[number].binds}
+    untagged: dict[str, tuple[int, str]] | None = None
+    defined = set(given)
+    reported: set[str] = set()
+    has_star = False
+    for code in codes:
+        for line, module in names[code.number].stars:
+            has_star = True
+            message = f"'from {module} import *' hides which names it defines"
+            fix = "import the names themselves, so that they can be checked"
+            found.append(Diagnostic("NQ214", message, fix, code.number, line, is_warning=True))
+        for read in names[code.number].reads:
+            known = everywhere if read.is_deferred else defined
+            if read.name in known or read.name in given or read.name in reported:
+                continue
+            if untagged is None:
+                untagged = _names_of_others(codes, marked)
+            reported.add(read.name)
+            if read.name in untagged or read.name in everywhere or not has_star:
+                found.append(_missing(read, code.number, everywhere, untagged))
+        defined |= names[code.number].binds.keys()
+
+
+def _missing(
+    read: Read, cell: int, later: dict[str, int], untagged: dict[str, tuple[int, str]]
+) -> Diagnostic:
+    number, kind = untagged.get(read.name, (0, ""))
+    if read.name in later and not 0 < number < cell:
+        message = f"uses '{read.name}' before cell {later[read.name]} defines it"
+        if later[read.name] == cell:
+            message = f"uses '{read.name}' before it is defined"
+        return Diagnostic("NQ207", message, "define it further up", cell, read.line)
+    if number:
+        message = f"'{read.name}' is defined in cell {number}, which is not exported"
+        tag = "nq-imports" if kind == "import" else "nq-export"
+        fix = f"tag cell {number} {tag}, or define '{read.name}' in an exported cell"
+        return Diagnostic("NQ205", message, fix, cell, read.line)
+    message = f"'{read.name}' is not defined in any cell"
+    fix = _JUPYTER_ONLY.get(read.name, "define or import it in an exported cell")
+    return Diagnostic("NQ206", message, fix, cell, read.line)
+
+
+def _names_of_others(codes: list[Code], marked: list[Marked]) -> dict[str, tuple[int, str]]:
+    """Return what the cells that are not exported define: name to cell number and kind."""
+    exported = {code.number for code in codes}
+    defines: dict[str, tuple[int, str]] = {}
+    for each in marked:
+        cell = each.cell
+        if cell.kind != "code" or cell.number in exported:
+            continue
+        tree = parse_leniently(cell.source)
+        names = names_of(tree) if tree else Names({}, [], [])
+        for name, (_, kind) in names.binds.items():
+            defines.setdefault(name, (cell.number, kind))
+    return defines
+
+
+def _immediate(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Yield the nodes that run while the file is imported, in no particular order."""
+    todo: list[ast.AST] = list(body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, _LATE):
+            todo += [*node.args.defaults, *(each for each in node.args.kw_defaults if each)]
+            todo += getattr(node, "decorator_list", [])
+        elif not isinstance(node, ast.GeneratorExp):
+            todo += ast.iter_child_nodes(node)
+
+
+def _starts_loop(function: ast.expr) -> bool:
+    if not isinstance(function, ast.Attribute):
+        return False
+    return function.attr == "run_until_complete" or ast.unparse(function) in _LOOP_STARTERS
+
+
+def _is_local(module: str, folder: Path) -> bool:
+    if not module or module in sys.stdlib_module_names:
+        return False
+    package = folder / module
+    return (folder / f"{module}.py").is_file() or (package / "__init__.py").is_file()
