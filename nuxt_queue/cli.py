@@ -192,11 +192,17 @@ def _print_event(event: Event, width: int = 0) -> None:
 
 
 def _print_failure(error: dict[str, Any]) -> None:
-    place = error["location"]
-    at = f" ({place['file']}:{place['line']})" if place else ""
+    spot = error["location"]
+    at = f" ({_place(spot)})" if spot else ""
     if error["traceback"]:
         print(error["traceback"].rstrip("\n"), file=sys.stderr)
     print(f"failed: {error['type']}: {error['message']}{at}", file=sys.stderr)
+
+
+def _place(spot: dict[str, Any]) -> str:
+    if "notebook" in spot:
+        return f"{spot['notebook']}, cell {spot['cell']}, line {spot['cellLine']}"
+    return f"{spot['file']}:{spot['line']}"
 
 
 def _print_json(value: Any) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import traceback
 from typing import Any
 
 from nuxt_queue.errors import RpcError
+from nuxt_queue.origin import Place, place_of
 
 __all__ = ["to_rpc_error"]
 
@@ -62,12 +64,15 @@ def _traceback(error: BaseException) -> str:
 
 
 def _trim(report: traceback.TracebackException) -> None:
-    """Drop our frames from a report and from its causes."""
+    """Drop our frames from a report and its causes, and say which cell the others come from."""
     seen: list[traceback.TracebackException | None] = [report]
     for part in seen:
         if part is None:
             continue
         frames = [frame for frame in part.stack if not _is_own(frame.filename)]
+        for frame in frames:
+            place = _place(frame.filename, frame.lineno)
+            frame.name += f"  [{place}]" if place else ""
         part.stack = traceback.StackSummary.from_list(frames)
         seen += [part.__cause__, part.__context__, *(part.exceptions or ())]
 
@@ -84,11 +89,24 @@ def _cause(error: BaseException) -> dict[str, str] | None:
 def _location(error: BaseException) -> dict[str, Any] | None:
     """Find the last line of the user's file, or of a file that it called, that was running."""
     if isinstance(error, SyntaxError) and error.filename:
-        return {"file": error.filename, "line": error.lineno, "function": None}
+        return _spot(error.filename, error.lineno, None)
     main = getattr(__import__("__main__"), "__file__", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_own(f.filename)]
     inside = [f for f in frames if f.filename == main] or frames
     if not inside:
         return None
     last = inside[-1]
-    return {"file": last.filename, "line": last.lineno, "function": last.name}
+    return _spot(last.filename, last.lineno, last.name)
+
+
+def _spot(filename: str, line: int | None, function: str | None) -> dict[str, Any]:
+    """Name a line, and in an exported worker the line of the notebook that it comes from."""
+    spot = {"file": filename, "line": line, "function": function}
+    place = _place(filename, line)
+    if place is None:
+        return spot
+    return {**spot, "notebook": place.notebook, "cell": place.cell, "cellLine": place.line}
+
+
+def _place(filename: str, line: int | None) -> Place | None:
+    return place_of(linecache.getlines(filename), line) if line else None
