@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--stdout", action="store_true", help="write to stdout instead of a file")
     add("--list", action="store_true", help="write nothing; show the role of each cell")
     add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
+    add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
     add("--allow-local", action="store_true", help="accept imports of modules beside the notebook")
     return parser
 
@@ -102,7 +103,8 @@ def _export(file: str, arguments: argparse.Namespace, claimed: dict[Path, str]) 
         return _complain(f"{message}; rename one of the notebooks", _REFUSED)
     if arguments.check or arguments.diff:
         return _compare(exported, target, arguments)
-    return _write(exported, target, force=arguments.force)
+    status = _write(exported, target, force=arguments.force)
+    return _vendor(file, target.parent) if arguments.vendor else status
 
 
 def _target(file: str, arguments: argparse.Namespace) -> Path:
@@ -146,6 +148,22 @@ def _write(exported: Exported, target: Path, *, force: bool) -> int:
     count = len(exported.cells)
     cells = f"{count} cell{'s' if count > 1 else ''}{'' if is_new else ', unchanged'}"
     _say(printable(f"{target.as_posix()}  from {exported.notebook}, {cells}"), sys.stdout)
+    return _OK
+
+
+def _vendor(file: str, folder: Path) -> int:
+    from nbtools.exporter.vendor import FOLDER, vendor_sdk
+
+    try:
+        changed = vendor_sdk(folder)
+    except OSError as error:
+        shown = (folder / FOLDER).as_posix()
+        return _complain(f"{file}: NQ404 cannot write {shown}: {error.strerror or error}", _REFUSED)
+    if changed:
+        _say(
+            f"{(folder / FOLDER).as_posix()}  the SDK, which these workers find by themselves",
+            sys.stdout,
+        )
     return _OK
 
 

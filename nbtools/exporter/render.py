@@ -36,8 +36,30 @@ def _nq_answer_discovery():
     os._exit(0)
 
 
+def _nq_find_sdk():
+    """Find the copy of nuxt_queue that `nq-export --vendor` puts beside this file."""
+    import os, sys
+
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), ".nq")
+    if os.path.isdir(os.path.join(beside, "nuxt_queue")):
+        sys.path.append(beside)
+    elif __name__ == "__main__" and "NUXT_QUEUE_CHILD_PROCESS" in os.environ:
+        import json
+
+        job = json.loads(sys.stdin.buffer.readline() or b"{}")
+        text = "nuxt_queue is not installed for %s: install it, or export with --vendor"
+        data = {"type": "ModuleNotFoundError", "message": text % sys.executable, "phase": "import"}
+        error = {"code": -32000, "message": "ModuleNotFoundError: " + data["message"], "data": data}
+        print(json.dumps({"jsonrpc": "2.0", "error": error, "id": job.get("id")}), flush=True)
+        sys.exit(1)
+
+
 _nq_answer_discovery()
-from nuxt_queue import run_worker  # first: it takes the channel off stdin and stdout
+try:
+    from nuxt_queue import run_worker  # first: it takes the channel off stdin and stdout
+except ModuleNotFoundError:
+    _nq_find_sdk()
+    from nuxt_queue import run_worker
 '''
 
 

@@ -106,7 +106,7 @@ def test_the_syntax_of_an_export_is_the_template_and_the_cells(path: Path) -> No
     ]
     kinds = [type(statement).__name__ for statement in template]
     kinds = kinds[1:] if kinds[0] == "ImportFrom" else kinds  # a hoisted future import
-    assert kinds == ["Assign", "FunctionDef", "Expr", "ImportFrom", "If"]
+    assert kinds == ["Assign", "FunctionDef", "FunctionDef", "Expr", "Try", "If"]
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=_name)
