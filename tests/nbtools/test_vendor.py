@@ -17,13 +17,20 @@ from nbtools.cli import main
 SAMPLES = Path(__file__).parents[1] / "samples" / "notebooks"
 
 
+def _found(version: str) -> list[str]:
+    """Find a Python of a version: on the path, or one that pyenv has and does not put there."""
+    on_path = shutil.which(f"python{version}")
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [on_path, *map(str, root.glob(f"versions/{version}.*/bin/python{version}"))]
+    return [python for python in candidates if python and _runs(python)][:1]
+
+
 def _runs(python: str) -> bool:
-    """Tell whether an interpreter is there: a version manager's shim may lead nowhere."""
+    """Tell whether an interpreter starts: a version manager's shim may lead nowhere."""
     return subprocess.run([python, "-c", "pass"], capture_output=True, check=False).returncode == 0
 
 
-FOUND = [shutil.which(name) for name in ("python3.12", "python3.13")]
-PYTHONS = [sys.executable, *(python for python in FOUND if python and _runs(python))]
+PYTHONS = [sys.executable, *_found("3.12"), *_found("3.13")]
 
 
 def answer_of(worker: Path, python: str, *, data: Any) -> dict[str, Any]:
