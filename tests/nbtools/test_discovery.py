@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nbtools.errors import ExportError
 from nbtools.exporter import Exported, export_notebook
 
 # Written from the contract's description of the host's loader.
@@ -142,3 +143,64 @@ def test_imported_by_anything_else_it_is_a_normal_module(
         check=True,
     )
     assert done.stdout == "42 ['ANSWER', 'config', 'handler', 'run_worker']\n"
+
+
+SURVIVED = {
+    "a missing package": "import nowhere_installed_at_all",
+    "loud stdout": "print('x' * 400_000)",
+    "loud stderr": "import sys\nsys.stderr.write('y' * 400_000)",
+    "a slow import": "import time\ntime.sleep(600)",
+    "a thread that stays": (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()"
+    ),
+    "a process that holds the pipes": "import subprocess\nsubprocess.Popen(['sleep', '600'])",
+    "a dataclass under postponed annotations": (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n"
+        "@dataclass\nclass Point:\n    x: int = 0"
+    ),
+    "a pickle of a class of the file": "import pickle\n\nclass P: ...\n\nDATA = pickle.dumps(P())",
+    "an exit at import": "import sys\nsys.exit(0)",
+    "a crash at import": "import os\nos.abort()",
+    "an exception at import": "raise RuntimeError('at import')",
+    "stdin read at import": "TEXT = open(0).read()",
+    "a changed folder": "import os\nos.chdir('/')",
+}
+
+
+@pytest.mark.parametrize("name", SURVIVED)
+def test_what_the_file_does_at_import_cannot_lose_its_config(
+    name: str, write_notebook: Callable[..., Path], loader: Path, tmp_path: Path
+) -> None:
+    """Each row of host-contract 1.3 that a file may do: the answer is out before it happens."""
+    exported = export_notebook(write_notebook(("nq-export", SURVIVED[name])))
+    worker = _save(exported, tmp_path / "server" / "queues" / "job.py")
+    assert _discover(worker, loader=loader) == exported.config
+
+
+REFUSED = {
+    "a relative import": ("from . import helpers", "NQ208"),
+    "a loop at import": ("import asyncio\nasyncio.run(asyncio.sleep(0))", "NQ204"),
+    "a top-level await": ("import asyncio\nawait asyncio.sleep(0)", "NQ204"),
+    "a magic": ("%run other.ipynb", "NQ202"),
+    "the shell": ("!ls", "NQ203"),
+    "IPython itself": ("get_ipython().system('ls')", "NQ20"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_lose_the_config_or_the_job_is_refused_at_export(
+    name: str, write_notebook: Callable[..., Path]
+) -> None:
+    """Each row of host-contract 1.3 that no file may do."""
+    source, code = REFUSED[name]
+    with pytest.raises(ExportError, match=code):
+        export_notebook(write_notebook(("nq-export", source)))
+
+
+@pytest.mark.parametrize("stem", ["email", "queue", "__main__", "__init__"])
+def test_a_name_that_would_shadow_or_start_something_is_refused(
+    stem: str, write_notebook: Callable[..., Path]
+) -> None:
+    """Host-contract 1.3: such a file breaks every worker of its folder."""
+    with pytest.raises(ExportError, match="NQ401"):
+        export_notebook(write_notebook(("nq-export", "x = 1")), stem=stem)
