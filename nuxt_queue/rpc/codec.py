@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-__all__ = ["MAX_DEPTH", "decode", "encode"]
+__all__ = ["MAX_DEPTH", "decode", "encode", "has_lone_surrogate"]
 
 # Deeper nesting overflows the stack of some parser on some platform; both sides refuse it.
 MAX_DEPTH = 512
@@ -56,9 +56,18 @@ def decode(line: bytes) -> Any:
     # Both checks cost a walk, so they run only where the text makes a violation possible.
     if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise ParseError(f"nested deeper than {MAX_DEPTH} levels")
-    if b"\\ud" in line or b"\\uD" in line:
-        _refuse_lone_surrogates(value)
+    if (b"\\ud" in line or b"\\uD" in line) and has_lone_surrogate(value):
+        raise ParseError("a string holds half of a surrogate pair")
     return value
+
+
+def has_lone_surrogate(value: Any) -> bool:
+    """Tell whether plain JSON data holds half of a surrogate pair in a string or key."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -81,13 +90,6 @@ def _depth(value: Any) -> int:
             child for item in level for child in (item.values() if type(item) is dict else item)
         ]
     return depth
-
-
-def _refuse_lone_surrogates(value: Any) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise ParseError("a string holds half of a surrogate pair") from None
 
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))

@@ -1,64 +1,66 @@
-"""What of Python JSON can hold, and how: the one table of conversions.
+"""What of Python JSON can hold: `to_json`, on everything that a user hands over.
 
-`to_json` is called on everything that a user hands over: results, state, payloads, metadata.  A
-value has one documented form or is refused with its path; nothing is turned into `str()` silently.
-numpy, pandas and pydantic are never imported here: a value of theirs can only exist when the
-user's code has imported them.
+Results, state, payloads and metadata are plain data most of the time, and pass at the speed of C.
+What is not plain has one form in `rpc.forms` or is refused with its path; nothing is turned into
+`str()` silently.
 """
 
 from __future__ import annotations
 
-import sys
-
 from nuxt_queue.errors import ValuePathError
-from nuxt_queue.rpc.codec import MAX_DEPTH, encode
+from nuxt_queue.rpc.codec import MAX_DEPTH, encode, has_lone_surrogate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["FORMS", "REFUSED", "to_json"]
+__all__ = ["VALUE_DEPTH", "to_json"]
+
+# A value travels inside a message, and a payload inside a job inside a message; the line as a
+# whole must stay within MAX_DEPTH, or the other side refuses it.
+VALUE_DEPTH = MAX_DEPTH - 12
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS = frozenset({dict, list, tuple})
 _INFINITY = float("inf")
-_PATH_SHOWN = 80  # characters of a path that 512 levels would make unreadable
+_PATH_SHOWN = 80  # characters of a path that hundreds of levels would make unreadable
+_TOO_LONG = 10**4300  # Python itself reads no more digits unless told to
 
 
 def to_json(value: Any, path: str) -> Any:
-    """Return `value` as plain JSON data: dict, list, str, int, float, bool or None.
+    """Return `value` as plain JSON data: dict, list or tuple, str, int, float, bool or None.
 
     Plain data is returned as it is, not copied.
 
     Args:
-        value: Anything; see `FORMS` for what it becomes.
+        value: Anything; see `rpc.forms` for what it becomes.
         path: What to call it in an error, for example `result`.
 
     Raises:
         ValuePathError: If JSON cannot hold it; names the place, for example `result.a[3].loss`.
     """
-    return value if _is_safe(value) else _Converter().convert(value, path, 1)
+    return value if _is_safe(value, VALUE_DEPTH) else _convert(value, path)
 
 
-def _is_safe(value: Any) -> bool:
+def _is_safe(value: Any, levels: int) -> bool:
     """Tell whether `value` is JSON data already, without NaN, cycles or lone surrogates."""
-    if not _is_plain(value):
+    if not _is_plain(value, levels):
         return False
     try:
         line = encode(value)
+        return b"\\ud" not in line or not has_lone_surrogate(value)
     except (ValueError, RecursionError):
         return False
-    return b"\\ud" not in line
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, levels: int) -> bool:
     """Tell whether C code can encode `value` without losing anything.
 
     Looks only at containers one by one; their leaves are judged by the set of their types.
     """
     level: Iterable[Any] = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(levels):
         below: dict[int, Any] = {}  # by identity, so that shared references are visited once
         for item in level:
             if type(item) in _LEAVES:
@@ -82,56 +84,92 @@ def _is_plain(value: Any) -> bool:
     return False
 
 
-class _Converter:
-    """Converts one value; remembers the containers that it is inside of, to find cycles."""
+class _Place:
+    """One value that is still to be converted, where it is, and what it is inside of."""
 
-    def __init__(self) -> None:
-        self._inside: set[int] = set()
-        self._forms = _forms()
+    __slots__ = ("above", "depth", "holder", "path", "slot", "value")
 
-    def convert(self, value: Any, path: str, depth: int) -> Any:
-        kind = type(value)
-        if kind is str:
-            return _text(value, path)
-        if kind is float:
-            return _finite(value, path)
+    def __init__(
+        self, value: Any, path: str, holder: Any, slot: Any, above: _Place | None = None
+    ) -> None:
+        self.value, self.path, self.holder, self.slot = value, path, holder, slot
+        self.above = above
+        self.depth: int = above.depth + 1 if above else 1
+
+    def check(self) -> None:
+        """Raise unless the value may hold others."""
+        if self.depth > VALUE_DEPTH:
+            raise ValuePathError(_short(self.path), f"is nested deeper than {VALUE_DEPTH} levels")
+        above = self.above
+        while above is not None:
+            if above.value is self.value:
+                raise ValuePathError(_short(self.path), "contains itself")
+            above = above.above
+
+
+def _convert(value: Any, path: str) -> Any:
+    """Convert a value place by place: recursion would end long before the levels do."""
+    from nuxt_queue.rpc.forms import Converter  # most jobs never need the table
+
+    converter = Converter()
+    top = [value]
+    places = [_Place(value, path, top, 0)]
+    while places:
+        place = places.pop()
+        kind = type(place.value)
         if kind in _LEAVES:
-            return value
-        if depth > MAX_DEPTH:
-            raise ValuePathError(_short(path), f"is nested deeper than {MAX_DEPTH} levels")
-        if id(value) in self._inside:
-            raise ValuePathError(path, "contains itself")
-        self._inside.add(id(value))
-        try:
-            return self._container_or_form(value, path, depth)
-        finally:
-            self._inside.discard(id(value))
+            place.holder[place.slot] = _leaf(place.value, place.path)
+            continue
+        place.check()
+        if isinstance(place.value, dict):
+            inside = _object(place.value, place)
+        elif kind in _CONTAINERS:
+            inside = _array(place.value, place)
+        else:
+            inside = _made(converter.convert(place.value, place.path), place)
+        inside.reverse()  # so that the first problem in reading order is the one reported
+        places += inside
+    return top[0]
 
-    def _container_or_form(self, value: Any, path: str, depth: int) -> Any:
-        if isinstance(value, dict):
-            return self._object(value, path, depth)
-        if type(value) in (list, tuple):
-            return self._array(value, path, depth)
-        for kinds, form in self._forms:
-            if isinstance(value, kinds) and not _is_missing(value):
-                return self.convert(form(value, path), path, depth + 1)
-        if hasattr(type(value), "__dataclass_fields__"):
-            return self._object(_dataclass(value), path, depth)
-        raise ValuePathError(path, _refusal(value))
 
-    def _array(self, items: Iterable[Any], path: str, depth: int) -> list[Any]:
-        return [self.convert(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)]
+def _leaf(value: Any, path: str) -> Any:
+    kind = type(value)
+    if kind is str:
+        return _text(value, path)
+    if kind is float:
+        return _finite(value, path)
+    if kind is int and not -_TOO_LONG < value < _TOO_LONG:
+        raise ValuePathError(path, "is an integer of more than 4300 digits; send it as a string")
+    return value
 
-    def _object(self, value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key, item in value.items():
-            name = _key(key, path)
-            if name in result:
-                problem = f"has two keys that are both {name!r} in JSON; make the keys strings"
-                raise ValuePathError(path, problem)
-            place = f"{path}.{name}" if name.isidentifier() else f"{path}[{name!r}]"
-            result[name] = self.convert(item, place, depth + 1)
-        return result
+
+def _array(items: Iterable[Any], place: _Place) -> list[_Place]:
+    plain = place.holder[place.slot] = list(items)
+    path = place.path
+    return [_Place(item, f"{path}[{i}]", plain, i, place) for i, item in enumerate(plain)]
+
+
+def _object(items: dict[Any, Any], place: _Place) -> list[_Place]:
+    plain: dict[str, Any] = {}
+    inside = []
+    path = place.path
+    for key, item in items.items():
+        name = _key(key, path)
+        if name in plain:
+            problem = f"has two keys that are both {name!r} in JSON; make the keys strings"
+            raise ValuePathError(path, problem)
+        plain[name] = item
+        where = f"{path}.{name}" if name.isidentifier() else f"{path}[{name!r}]"
+        inside.append(_Place(item, where, plain, name, place))
+    place.holder[place.slot] = plain
+    return inside
+
+
+def _made(made: Any, place: _Place) -> list[_Place]:
+    if _is_safe(made, VALUE_DEPTH - place.depth):  # an array of a million numbers is, at once
+        place.holder[place.slot] = made
+        return []
+    return [_Place(made, place.path, place.holder, place.slot, place)]
 
 
 def _key(key: Any, path: str) -> str:
@@ -163,106 +201,3 @@ def _finite(value: float, path: str) -> float:
 
 def _short(path: str) -> str:
     return path if len(path) <= _PATH_SHOWN else path[:_PATH_SHOWN] + "…"
-
-
-# What a type becomes.  The texts are the documentation: docs/values.md is made from this table.
-# (library, types, example, JSON form, function)
-def _base64(value: Any, _path: str) -> str:
-    from binascii import b2a_base64
-
-    return b2a_base64(bytes(value), newline=False).decode("ascii")
-
-
-def _dataclass(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
-
-
-def _sorted_set(value: Any, path: str) -> list[Any]:
-    items = [to_json(item, f"an element of {path}") for item in value]
-    return sorted(items, key=encode)  # a stable order: sets of strings differ between runs
-
-
-def _numpy_time(value: Any, _path: str) -> Any:
-    # In nanoseconds numpy hands out a bare integer; Python's times have microseconds.
-    return value.astype(f"{value.dtype.kind}8[us]").item()
-
-
-def _numpy_array(value: Any, _path: str) -> Any:
-    # Iterating hands out numpy's own times, which `tolist` would turn into bare integers.
-    return list(value) if value.dtype.kind in "mM" else value.tolist()
-
-
-def _data_frame(value: Any, path: str) -> list[Any]:
-    if not value.columns.is_unique:
-        raise ValuePathError(path, "is a DataFrame with two columns of one name; rename them")
-    rows: list[Any] = value.to_dict(orient="records")
-    return rows
-
-
-FORMS: tuple[tuple[str, tuple[str, ...], str, Callable[[Any, str], Any]], ...] = (
-    ("enum", ("Enum",), "its value", lambda v, _: v.value),
-    ("builtins", ("str",), "string", lambda v, _: str.__str__(v)),
-    ("builtins", ("int",), "number", lambda v, _: int.__int__(v)),
-    ("builtins", ("float",), "number", lambda v, _: float.__float__(v)),
-    ("builtins", ("list", "tuple"), "array", lambda v, _: list(v)),
-    ("builtins", ("set", "frozenset"), "array, sorted by its JSON text", _sorted_set),
-    ("builtins", ("bytes", "bytearray", "memoryview"), "string in base64", _base64),
-    ("pandas", ("Timestamp",), "string, ISO 8601", lambda v, _: v.isoformat()),
-    ("datetime", ("datetime", "date", "time"), "string, ISO 8601", lambda v, _: v.isoformat()),
-    ("datetime", ("timedelta",), "number of seconds", lambda v, _: v.total_seconds()),
-    ("decimal", ("Decimal",), "string, every digit kept", lambda v, _: str(v)),
-    ("fractions", ("Fraction",), "string, for example `1/3`", lambda v, _: str(v)),
-    ("uuid", ("UUID",), "string", lambda v, _: str(v)),
-    ("pathlib", ("PurePath",), "string", lambda v, _: str(v)),
-    (
-        "pydantic",
-        ("BaseModel",),
-        "object, by its own JSON rules",
-        lambda v, _: v.model_dump(mode="json"),
-    ),
-    ("numpy", ("datetime64", "timedelta64"), "like datetime, timedelta", _numpy_time),
-    ("numpy", ("generic",), "the Python number, text or bytes it holds", lambda v, _: v.item()),
-    ("numpy", ("ndarray",), "nested arrays", _numpy_array),
-    ("pandas", ("DataFrame",), "array of one object a row", _data_frame),
-    ("pandas", ("Series", "Index"), "array", lambda v, _: v.tolist()),
-)
-
-REFUSED = (
-    ("NaN, infinity", "JSON has no such numbers: use None, or drop the row"),
-    ("NaT, pandas.NA", "a missing value: use None"),
-    ("complex", "return the real and imaginary parts"),
-    ("a generator, a coroutine", "return what it yields: list(...), await ..."),
-    ("a cycle, more than 512 levels", "return plain data"),
-    ("two keys with one JSON form", "1 and '1' are one key in JSON: make the keys strings"),
-    ("anything else", "return plain data; dataclasses and pydantic models are understood"),
-)
-
-
-def _forms() -> list[tuple[tuple[type, ...], Callable[[Any, str], Any]]]:
-    """List (types, conversion) of the libraries that are loaded; no value of another can exist."""
-    forms = []
-    for library, names, _, form in FORMS:
-        module = sys.modules.get(library)
-        kinds = tuple(getattr(module, name) for name in names if hasattr(module, name))
-        if kinds:
-            forms.append((kinds, form))
-    return forms
-
-
-def _is_missing(value: Any) -> bool:
-    """Recognise NaT, which is a datetime to Python and no time to anybody."""
-    name = type(value).__name__
-    return name == "NaTType" or (name in ("datetime64", "timedelta64") and bool(value != value))  # noqa: PLR0124 what NaT is
-
-
-def _refusal(value: Any) -> str:
-    name = type(value).__name__
-    if _is_missing(value) or name == "NAType":
-        return "is a missing value (NaT or NA), which JSON does not have; use None"
-    if name == "coroutine":
-        return "is a coroutine: `await` it first"
-    if name in ("generator", "async_generator", "map", "filter", "zip"):
-        return f"is a {name}; return list(...) of it"
-    if name == "complex":
-        return "is a complex number; return its real and imaginary parts"
-    return f"is of type {name}, which JSON cannot hold; return plain data made from it"

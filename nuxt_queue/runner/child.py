@@ -34,6 +34,7 @@ __all__ = ["ChildProcessRunner"]
 
 _MAX_MESSAGE = 64 * 1024 * 1024  # bytes of one line; more is a mistake, not a message
 _MAX_VIOLATIONS = 100  # lines that break the protocol; then the worker does not speak it
+_EXIT_NEWS_S = 0.25  # between the end of the channel and the news that the process has ended
 _TAIL_BYTES = 8 * 1024  # of stderr, kept for the error of a crash
 
 
@@ -145,16 +146,31 @@ class _Run:
             raise WorkerStartError(self._job_id, launch.argv, _reason(error, launch)) from None
 
     async def _end(self, worker: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
-        by_itself = await self._process.end(gently=self._answered)
+        answered = self._answered  # one that comes from now on, after SIGTERM, is too late
+        by_itself = await self._process.end(gently=answered)
         watcher.cancel()
         self._peer.close(PeerClosedError("the job has ended"))
+        await self._empty_inbox(worker)
+        if self._outcome.done() and not self._outcome.cancelled():
+            self._outcome.exception()  # nobody may be there to see it: the job was cancelled
+        how = describe_exit(self._process.exited.result())
+        if answered and not by_itself:
+            how = f"did not exit within {self._runner.timeouts.exit_s:g} s of its answer"
+            await self._context.log("warn", f"the worker {how} and was killed")
+        elif answered and self._process.exited.result() != 0:
+            await self._context.log("warn", f"the worker {how} after its answer")
+
+    async def _empty_inbox(self, worker: asyncio.Task[None]) -> None:
+        """Let everything that has arrived be recorded; a call that hangs is given up."""
         self._inbox.put_nowait(None)
-        await worker
-        if self._answered and not by_itself:
-            grace = self._runner.timeouts.exit_s
-            await self._context.log(
-                "warn", f"the worker did not exit within {grace:g} s of its answer and was killed"
-            )
+        left = -1
+        while not worker.done() and left != self._inbox.qsize():
+            left = self._inbox.qsize()
+            await asyncio.wait({worker}, timeout=self._runner.timeouts.drain_s)
+        worker.cancel()
+        while not self._inbox.empty():
+            if (item := self._inbox.get_nowait()) is not None:
+                item.close()
 
     async def _work(self) -> None:
         """Answer calls and record lines, one after the other: program order is kept."""
@@ -162,11 +178,21 @@ class _Run:
             await item
 
     async def _watch(self) -> None:
-        """Settle the job when its process ends without an answer."""
-        returncode = await self._process.exited
+        """Settle the job when its process or its channel ends without an answer."""
+        exited = self._process.exited
+        ends: tuple[asyncio.Future[Any], ...] = (exited, self._process.wire_ended)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not exited.done():  # the two come together when a process dies: its end says more
+            await asyncio.wait({exited}, timeout=_EXIT_NEWS_S)
+        returncode = exited.result() if exited.done() else None
         await self._process.drain()
-        if not self._answered:
-            self._crash(describe_exit(returncode), returncode)
+        if self._answered:
+            return
+        if returncode is None:
+            self._crash("closed the protocol channel")
+        else:
+            missing = " without a result" if returncode >= 0 else ""
+            self._crash(describe_exit(returncode) + missing, returncode)
 
     def _on_line(self, line: bytes) -> None:
         self._peer.receive(line)

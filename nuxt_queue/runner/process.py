@@ -1,8 +1,8 @@
 """Starts, watches and ends one child process and its group: the only room that starts processes.
 
-When `end` has returned, the process and every member of its group is dead and reaped and every
-descriptor is closed.  Nothing here waits for the end of a pipe without a bound: a grandchild can
-hold a pipe open for as long as it likes.
+When `end` has returned, the process is dead and reaped, every member of its group has been killed
+and every descriptor is closed.  Nothing here waits for the end of a pipe without a bound: a
+grandchild can hold a pipe open for as long as it likes.
 """
 
 from __future__ import annotations
@@ -37,42 +37,64 @@ class Timeouts:
 
 
 class _Lines(asyncio.Protocol):
-    """Cuts a stream of bytes at newlines and keeps the rest until its newline comes."""
+    """Cuts a stream of bytes at newlines and keeps the rest until its newline comes.
+
+    A line of more than `limit` bytes is handed on in pieces, unless `on_excess` is given: then it
+    is called once, and the rest of the stream is dropped.
+    """
 
     def __init__(
-        self, on_line: Callable[[bytes], None], limit: int, on_excess: Callable[[], bool]
+        self,
+        on_line: Callable[[bytes], None],
+        limit: int,
+        on_excess: Callable[[], None] | None = None,
     ) -> None:
         self._on_line, self._limit, self._on_excess = on_line, limit, on_excess
         self._head: list[bytes] = []
         self._size = 0
-        self.ended = asyncio.get_running_loop().create_future()
+        self._gave_up = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes) -> None:
         *lines, rest = data.split(b"\n")
         for line in lines:
-            whole = b"".join((*self._head, line)) if self._head else line
-            self._head.clear()
-            self._size = 0
-            if whole.strip():
-                self._on_line(whole)
-        if not rest:
-            return
-        self._size += len(rest)
-        if self._size <= self._limit:
-            self._head.append(rest)
-        elif self._on_excess():  # hand it on in pieces
-            self._on_line(b"".join((*self._head, rest)))
-            self._head.clear()
-            self._size = 0
-        else:  # drop it: the reader has given up on this stream
-            self._head.clear()
+            self._add(line)
+            self._end_line()
+        self._add(rest)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's signature
-        if self._head and self._size <= self._limit:
-            self._on_line(b"".join(self._head))
-        self._head.clear()
+        self._end_line()
         if not self.ended.done():
             self.ended.set_result(None)
+
+    def _add(self, piece: bytes) -> None:
+        if self._gave_up or not piece:
+            return
+        self._head.append(piece)
+        self._size += len(piece)
+        if self._size > self._limit:
+            self._overflow()
+
+    def _overflow(self) -> None:
+        if self._on_excess is not None:
+            self._gave_up = True
+            self._head.clear()
+            self._on_excess()
+            return
+        whole = memoryview(b"".join(self._head))
+        while len(whole) > self._limit:
+            self._on_line(bytes(whole[: self._limit]))
+            whole = whole[self._limit :]
+        self._head, self._size = [bytes(whole)], len(whole)
+
+    def _end_line(self) -> None:
+        if not self._head:
+            return
+        whole = self._head[0] if len(self._head) == 1 else b"".join(self._head)
+        self._head.clear()
+        self._size = 0
+        if whole.strip():
+            self._on_line(whole)
 
 
 class ChildProcess:
@@ -90,6 +112,7 @@ class ChildProcess:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stdin: asyncio.WriteTransport | None = None
         self._reads: list[tuple[asyncio.BaseTransport, _Lines]] = []
+        self._drained = False
         self._watch()
 
     @classmethod
@@ -137,22 +160,26 @@ class ChildProcess:
         finally:
             os.close(capture)
         self = cls(popen, timeouts)
-
-        def oversize() -> bool:
-            on_oversize()
-            return False
-
-        await self._connect(
-            (popen.stdout, on_wire, max_message, oversize),
-            (popen.stderr, lambda line: on_output("stderr", line), _OUTPUT_LINE, lambda: True),
-            (
-                os.fdopen(captured, "rb", 0),
-                lambda line: on_output("stdout", line),
-                _OUTPUT_LINE,
-                lambda: True,
-            ),
-        )
+        output = os.fdopen(captured, "rb", 0)
+        try:
+            await self._connect(
+                (popen.stdout, _Lines(on_wire, max_message, on_oversize)),
+                (popen.stderr, _Lines(lambda line: on_output("stderr", line), _OUTPUT_LINE)),
+                (output, _Lines(lambda line: on_output("stdout", line), _OUTPUT_LINE)),
+            )
+        except BaseException:  # cancelled half-way, or out of descriptors
+            self._signal_group(signal.SIGKILL)
+            await asyncio.shield(self.end(gently=False))
+            for pipe in (popen.stdin, popen.stdout, popen.stderr, output):
+                if pipe is not None:
+                    pipe.close()
+            raise
         return self
+
+    @property
+    def wire_ended(self) -> asyncio.Future[None]:
+        """Settles when nothing more can come over the protocol's pipe."""
+        return self._reads[0][1].ended
 
     def write(self, line: bytes) -> None:
         """Send a line; one that a dead child never reads is dropped."""
@@ -160,10 +187,11 @@ class ChildProcess:
             self._stdin.write(line)
 
     async def drain(self) -> None:
-        """Wait, for a bounded time, until everything the child wrote has been read."""
+        """Wait, once and for a bounded time, until everything the child wrote has been read."""
         ends = [lines.ended for _, lines in self._reads if not lines.ended.done()]
-        if ends:
+        if ends and not self._drained:
             await asyncio.wait(ends, timeout=self._timeouts.drain_s)
+        self._drained = True
 
     async def end(self, *, gently: bool) -> bool:
         """End the child and its group, and release everything; return whether it ended by itself.
@@ -185,13 +213,15 @@ class ChildProcess:
             self._stdin.abort()
         return by_itself
 
-    async def _connect(self, *reads: tuple[Any, Callable[[bytes], None], int, Any]) -> None:
+    async def _connect(self, *reads: tuple[Any, _Lines]) -> None:
         loop = asyncio.get_running_loop()
         self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._popen.stdin)
-        for pipe, on_line, limit, on_excess in reads:
-            lines = _Lines(on_line, limit, on_excess)
-            transport, _ = await loop.connect_read_pipe(lambda lines=lines: lines, pipe)  # type: ignore[misc]  # a default binds it now
-            self._reads.append((transport, lines))
+        for pipe, lines in reads:
+            await self._read(pipe, lines)
+
+    async def _read(self, pipe: Any, lines: _Lines) -> None:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: lines, pipe)
+        self._reads.append((transport, lines))
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -237,9 +267,9 @@ _OUTPUT_LINE = 64 * 1024
 
 
 def describe_exit(returncode: int) -> str:
-    """Say in words how a process ended, for example `killed by SIGSEGV (11)`."""
+    """Say in words how a process ended, for example `was killed by SIGSEGV (11)`."""
     if returncode >= 0:
-        return f"exited with code {returncode} without a result"
+        return f"exited with code {returncode}"
     try:
         name = signal.Signals(-returncode).name
     except ValueError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-__all__ = ["Call", "Calls"]
+__all__ = ["WINDOW_BYTES", "Call", "Calls"]
 
 # A host that splits its input by chunks loses a line that does not fit the pipe's buffer.
 WINDOW_BYTES = 64 * 1024
@@ -115,6 +115,7 @@ class Calls:
         self.peer, self.framed = peer, framed
         self._outstanding: dict[int, Call] = {}
         self._failed: list[Call] = []
+        self._lacking: set[str] = set()  # methods that the host has been asked for in vain
         self._unacknowledged = 0
         self._mutex = allocate_lock()
 
@@ -126,6 +127,8 @@ class Calls:
         fallback: tuple[str, dict[str, Any]] | None = None,
     ) -> Call:
         """Write a call now; `fallback` is sent instead when the host lacks the method."""
+        if fallback and method in self._lacking:
+            (method, params), fallback = fallback, None
         call = Call(method, label)
 
         def before(size: int) -> None:
@@ -133,6 +136,7 @@ class Calls:
 
         def done(result: Any, error: RpcError | None) -> None:
             if fallback and isinstance(error, MethodNotFoundError):
+                self._lacking.add(method)
                 self._again(call, fallback)
             else:
                 self._settle(call, result, error)
@@ -161,10 +165,14 @@ class Calls:
     def drain(self, log_timeout_s: float = 5.0) -> list[Call]:
         """Wait for everything outstanding; return the failed calls that nobody looked at.
 
-        Waits for log lines `log_timeout_s` at most: they must not keep a result back.
+        Waits for log lines `log_timeout_s` at most, for all together: they must not keep a result
+        back.
         """
+        from time import monotonic
+
+        deadline = monotonic() + log_timeout_s
         for call in list(self._outstanding.values()):
-            call.settled(log_timeout_s if call.method == methods.LOG else -1)
+            call.settled(max(deadline - monotonic(), 0) if call.method == methods.LOG else -1)
         return self._unseen()
 
     async def drained(self) -> list[Call]:
@@ -185,7 +193,8 @@ class Calls:
             self._settle(call, None, error)
 
     def _reserve(self, call: Call, size: int) -> None:
-        self._outstanding[id(call)] = call
+        with self._mutex:
+            self._outstanding[id(call)] = call
         if self.framed:
             return
         if size > WINDOW_BYTES:
@@ -193,14 +202,19 @@ class Calls:
                 f"{call.label} is a message of {size} bytes, and this host loses lines over"
                 f" {WINDOW_BYTES}; send less, or a path to a file"
             )
-        while self._unacknowledged + size > WINDOW_BYTES:
-            oldest = next((c for c in list(self._outstanding.values()) if c.size), None)
-            if oldest is None:
-                break
+        while (oldest := self._fill(call, size)) is not None:
             oldest.settled()
+
+    def _fill(self, call: Call, size: int) -> Call | None:
+        """Take the room for a call; return the one to wait for when there is none."""
         with self._mutex:
+            if self._unacknowledged + size > WINDOW_BYTES:
+                for oldest in self._outstanding.values():
+                    if oldest.size:
+                        return oldest
             call.size = size
             self._unacknowledged += size
+            return None
 
     def _settle(self, call: Call, result: Any, error: RpcError | None) -> None:
         if error is not None:

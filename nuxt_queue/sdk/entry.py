@@ -13,7 +13,7 @@ from _thread import allocate_lock
 from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError, PeerClosedError, RpcError
 from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.sdk.calls import Calls
+from nuxt_queue.sdk.calls import WINDOW_BYTES, Calls
 from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
 from nuxt_queue.sdk.job import Job
@@ -120,8 +120,8 @@ class _Worker:
 
     def __init__(self, channel: StdioChannel) -> None:
         self._channel = channel
-        self._peer = Peer(channel.write, self._serve, _FIRST_ID)
-        self._calls = Calls(self._peer, framed=os.environ.pop(methods.ENV_FRAMING, "") == "lines")
+        self._peer = Peer(self._send, self._serve, _FIRST_ID)
+        self._calls = Calls(self._peer, framed=channel.framed)
         self._ctx: RunContext | None = None
         self._job: tuple[dict[str, Any], Reply] | None = None
         self._given = allocate_lock()
@@ -148,6 +148,14 @@ class _Worker:
             if self._channel.is_forked_copy:
                 os._exit(1)
             self._fail(reply, error, phase)
+
+    def _send(self, line: bytes) -> None:
+        if len(line) > WINDOW_BYTES and not self._channel.framed:
+            raise RpcError(
+                f"the answer is a line of {len(line)} bytes, and this host loses lines over"
+                f" {WINDOW_BYTES}; return less, or a path to a file"
+            )
+        self._channel.write(line)
 
     def _finish(self, reply: Reply, result: Any) -> None:
         from nuxt_queue.rpc.values import to_json

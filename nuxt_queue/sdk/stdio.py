@@ -26,10 +26,15 @@ _claimed: StdioChannel | None = None
 
 
 class StdioChannel:
-    """Lines over two descriptors: written under a lock by any thread, read by one of its own."""
+    """Lines over two descriptors: written under a lock by any thread, read by one of its own.
 
-    def __init__(self, reads_fd: int, writes_fd: int) -> None:
+    Attributes:
+        framed: Whether the host has said that it reads lines of any length.
+    """
+
+    def __init__(self, reads_fd: int, writes_fd: int, *, framed: bool = False) -> None:
         self._reads_fd, self._writes_fd = reads_fd, writes_fd
+        self.framed = framed
         self._writing = allocate_lock()
         self._pid = os.getpid()
 
@@ -59,6 +64,14 @@ class StdioChannel:
         start_new_thread(self._read, (on_line, on_end))
 
     def _read(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        try:
+            self._read_lines(on_line)
+        except PeerClosedError:
+            pass  # an answer that nobody reads any more: the same as the end
+        finally:
+            on_end()
+
+    def _read_lines(self, on_line: Callable[[bytes], None]) -> None:
         head: list[bytes] = []  # the pieces of a line whose newline has not come yet
         while chunk := self._chunk():
             *lines, rest = chunk.split(b"\n")
@@ -69,7 +82,6 @@ class StdioChannel:
                     on_line(whole)
             if rest:
                 head.append(rest)
-        on_end()
 
     def _chunk(self) -> bytes:
         try:
@@ -96,7 +108,8 @@ def claim() -> StdioChannel | None:
     global _claimed  # noqa: PLW0603 there is one stdin
     if _claimed is None and os.environ.pop(methods.ENV_CHILD, None) == "1":
         # Private copies first: after this nothing can reach the wire through 0 and 1.
-        _claimed = StdioChannel(os.dup(0), os.dup(1))
+        framed = os.environ.pop(methods.ENV_FRAMING, "") == "lines"
+        _claimed = StdioChannel(os.dup(0), os.dup(1), framed=framed)
         os.register_at_fork(after_in_child=_claimed._forget)  # noqa: SLF001 its own module
         capture = int(os.environ.pop(methods.ENV_STDOUT_FD, "2"))
         os.dup2(capture, 1)

@@ -246,6 +246,10 @@ def _by_name(
     missing = [name for name in required if name not in given]
     if missing:
         raise InvalidParamsError(f"{method} needs {', '.join(missing)}")
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        takes = ", ".join(names) or "no parameters"
+        raise InvalidParamsError(f"{method} has no {', '.join(unknown)}; it takes {takes}")
     return given
 
 

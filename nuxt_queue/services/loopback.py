@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from nuxt_queue.errors import InternalError, PeerClosedError, RpcError
+from nuxt_queue.errors import HandlerError, InternalError, PeerClosedError, RpcError
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.peer import Peer, Reply
 from nuxt_queue.rpc.values import to_json
@@ -21,12 +21,13 @@ from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
 from nuxt_queue.sdk.entry import CallFailedError
 from nuxt_queue.sdk.job import Job
-from nuxt_queue.sdk.loop import finish_in_loop
 from nuxt_queue.services.context import JobContext
 
 __all__ = ["connect", "now", "run_handler", "run_inprocess"]
 
 T = TypeVar("T")
+
+_DRAIN_S = 1.0  # for the last calls of a job that has ended; one that hangs is given up
 
 # Runs one call's coroutine and settles its reply.
 Answer = Callable[[Coroutine[Any, Any, None]], Any]
@@ -76,27 +77,33 @@ async def run_inprocess(
     Raises:
         ValuePathError: If JSON cannot hold the result.
         CallFailedError: If a call failed that nobody awaited.
+        HandlerError: If the handler called `sys.exit`.
     """
     loop = asyncio.get_running_loop()
-    waiting: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
+    waiting: asyncio.Queue[Coroutine[Any, Any, None] | None] = asyncio.Queue()
 
-    def answer(call: Coroutine[Any, Any, None]) -> None:
+    def answer(call: Coroutine[Any, Any, None] | None) -> None:
         loop.call_soon_threadsafe(waiting.put_nowait, call)
 
     async def answer_in_order() -> None:
-        while True:
-            await (await waiting.get())
+        while (call := await waiting.get()) is not None:
+            await call
 
     calls = connect(job_context, answer)
     ctx = RunContext(calls, decode(encode(job_context.scope.to_wire())))
     pump = asyncio.create_task(answer_in_order())
     try:
         return await run_handler(handler, job, ctx, calls)
+    except SystemExit as error:  # it would end the process of all the other jobs
+        raise _failed(job_context.scope.job_id, error) from error
     finally:
         calls.peer.close(PeerClosedError("the job has ended"))
-        while not waiting.empty():
-            await waiting.get_nowait()
+        answer(None)  # behind the last log line, which may not even be in the queue yet
+        await asyncio.wait({pump}, timeout=_DRAIN_S)
         pump.cancel()
+        while not waiting.empty():
+            if (call := waiting.get_nowait()) is not None:
+                call.close()
 
 
 async def run_handler(
@@ -109,12 +116,14 @@ async def run_handler(
     """Run a handler with a context in this process, as the child's entry does in its own."""
     check_handler(handler)
     given = Job.of(decode(encode(to_json(dict(job), "job"))), {}, subscribes)
+    # Tasks that the handler leaves behind go on: the loop is not its own, and which of the loop's
+    # tasks are its cannot be told from those of other jobs.
     if _is_coroutine_function(handler):
-        result = await finish_in_loop(handler(given, ctx), ctx)
+        result = await handler(given, ctx)
     else:
         result = await _in_thread(handler, given, ctx)
         if hasattr(result, "__await__"):
-            result = await finish_in_loop(result, ctx)
+            result = await result
     plain = decode(encode(to_json(result, "result")))
     for call in await calls.drained():
         raise CallFailedError(f"{call.label} was not awaited and failed: {call.error}")
@@ -150,16 +159,20 @@ async def _in_thread(handler: Callable[..., Any], job: Job, ctx: RunContext) -> 
         try:
             outcome: tuple[Any, BaseException | None] = (context.run(handler, job, ctx), None)
         except BaseException as error:  # noqa: BLE001 it is raised again where it is awaited
-            outcome = (None, _raisable(error))
+            outcome = (None, error if _is_raisable(error) else _failed(job.id, error))
         loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=run, name=f"job {job.id}", daemon=True).start()
     return await done
 
 
-def _raisable(error: BaseException) -> BaseException:
-    """A StopIteration cannot be set on a future; nothing else changes."""
-    return RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
+def _is_raisable(error: BaseException) -> bool:
+    """Tell whether a future can carry it without ending more than the job."""
+    return isinstance(error, Exception) and not isinstance(error, StopIteration)
+
+
+def _failed(job_id: str, error: BaseException) -> HandlerError:
+    return HandlerError(job_id, type(error).__name__, str(error))
 
 
 def _is_coroutine_function(handler: Any) -> bool:

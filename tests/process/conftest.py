@@ -1,0 +1,125 @@
+"""A host for real children: what they did, and a check that nothing of them is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuxt_queue.runner import ChildProcessRunner, Timeouts
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import Event, EventBus
+from nuxt_queue.services.scope import Scope
+from nuxt_queue.services.state import MemoryStateStore
+
+WORKERS = Path(__file__).parent.parent / "samples" / "workers"
+# Every wait of the suite: long enough for a loaded machine, short enough for a hang.
+WAIT_S = 20.0
+# Short steps, so that what they bound can be tested in no time.
+QUICK = Timeouts(exit_s=0.3, term_s=0.3, drain_s=0.3)
+SCOPE = Scope("job1", "q", "run1", "f", "train", "run1__train__attempt-1")
+
+
+class Host:
+    """Runs worker files as jobs and keeps what they did.
+
+    Attributes:
+        folder: An empty folder of the test.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = MemoryStateStore()
+        self.service = ContextService(self.state, EventBus(max_events=100_000))
+
+    def runner(self, worker: str | Path, **options: Any) -> ChildProcessRunner:
+        """Make a runner of a sample worker, or of a file."""
+        path = worker if isinstance(worker, Path) else WORKERS / worker
+        return ChildProcessRunner(path, **{"timeout_ms": 15_000, **options})
+
+    async def run(
+        self, worker: str | Path, data: Any = None, *, scope: Scope = SCOPE, **options: Any
+    ) -> Any:
+        """Run one job and return its result."""
+        handler = self.runner(worker, **options).create_handler()
+        job = {"id": scope.job_id, "name": "train", "data": data, "attemptsMade": 0, "opts": {}}
+        async with asyncio.timeout(WAIT_S):
+            return await handler(job, self.service.for_job(scope))
+
+    async def events(self, kind: str, run_id: str = "run1") -> list[dict[str, Any]]:
+        """Return the data of a run's events of one type."""
+        return [e.data for e in await self.service.bus.read(run_id) if e.type == kind]
+
+    async def logs(self, run_id: str = "run1") -> list[str]:
+        """Return the messages of everything that a run logged or printed."""
+        return [data["message"] for data in await self.events("log", run_id)]
+
+    async def printed(self, stream: str = "stdout") -> list[str]:
+        """Return the lines that came over a stream."""
+        return [d["message"] for d in await self.events("log") if d.get("stream") == stream]
+
+    async def pid(self) -> int:
+        """Return the process id of the last job."""
+        return int((await self.events("process.started"))[-1]["pid"])
+
+    def on(self, kind: str, listener: Callable[[dict[str, Any]], Any]) -> None:
+        """Call a listener with the data of each event of a type."""
+
+        def listen(event: Event) -> None:
+            if event.type == kind:
+                listener(event.data)
+
+        self.service.bus.subscribe(listen)
+
+
+async def settled(job: Awaitable[Any]) -> Any:
+    """Return what a job came to: its result or its exception."""
+    async with asyncio.timeout(WAIT_S):
+        try:
+            return await job
+        except Exception as error:  # noqa: BLE001 whatever it is, it is the outcome
+            return error
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def children() -> list[str]:
+    """List this process's children, zombies too."""
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+def descriptors() -> set[str]:
+    """List this process's open descriptors with what they lead to."""
+    found = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that listed the others
+            found.add(f"{fd.name} {fd.readlink()}")
+    return found
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    """A host; after the test no child and no descriptor of its jobs is left."""
+    before = descriptors()
+    problems: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: problems.append(context))
+    yield Host(tmp_path)
+    async with asyncio.timeout(WAIT_S):
+        while descriptors() - before or children():  # noqa: ASYNC110 transports close turns later
+            await asyncio.sleep(0.01)
+    assert problems == []
+    assert len(asyncio.all_tasks()) == 1

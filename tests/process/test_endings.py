@@ -1,0 +1,152 @@
+"""How a job's process ends: in time, too late, or not by itself (faults A2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from nuxt_queue.errors import HandlerError, WorkerCrashedError, WorkerTimeoutError
+from nuxt_queue.runner import Timeouts
+from tests.process.conftest import QUICK, SCOPE, WAIT_S, Host, is_alive, settled
+
+
+@pytest.mark.parametrize("way", ["sleep", "loop", "regex", "coroutine"])
+async def test_a_job_that_takes_too_long_is_ended_and_says_so(host: Host, way: str) -> None:
+    """Faults 10: also C code that never lets go of the interpreter."""
+    with pytest.raises(WorkerTimeoutError) as caught:
+        await host.run("takes_too_long.py", way, timeout_ms=300, timeouts=QUICK)
+
+    assert str(caught.value) == "Worker timeout after 300ms"
+    assert isinstance(caught.value, TimeoutError)
+    assert await host.logs() == ["before"]
+    assert not is_alive(await host.pid())
+
+
+@pytest.mark.parametrize("way", ["stopped", "ignoring"])
+async def test_a_process_that_does_not_act_on_sigterm_is_killed(host: Host, way: str) -> None:
+    """Faults 11."""
+    with pytest.raises(WorkerTimeoutError):
+        await host.run("takes_too_long.py", way, timeout_ms=300, timeouts=QUICK)
+    assert not is_alive(await host.pid())
+
+
+async def test_a_process_gets_time_to_act_on_sigterm(host: Host) -> None:
+    """The grace is for those who use it."""
+    worker = host.folder / "cleans_up.py"
+    worker.write_text(
+        "import signal, sys, time\n"
+        "def clean(*_):\n"
+        "    print('cleaned up', flush=True)\n"
+        "    sys.exit(0)\n"
+        "def handler(job, ctx):\n"
+        "    signal.signal(signal.SIGTERM, clean)\n"
+        "    ctx.logger.info('ready')\n"
+        "    time.sleep(60)\n"
+    )
+    with pytest.raises(WorkerTimeoutError):
+        await host.run(worker, timeout_ms=300, timeouts=Timeouts(term_s=WAIT_S))
+    assert await host.logs() == ["ready", "cleaned up"]
+
+
+async def test_a_timeout_of_a_millisecond_has_one_outcome(host: Host) -> None:
+    """Faults 16: racing with the result."""
+    runner = host.runner("echo.py", timeouts=QUICK)
+    ends = []
+    for timeout_ms in (1, 5, *range(20, 80, 5)):
+        runner.timeout_ms = timeout_ms
+        job = runner.execute({"id": "1", "data": "x"}, host.service.for_job(SCOPE))
+        outcome = await settled(job)
+        assert outcome == "x" or type(outcome) is WorkerTimeoutError
+        ends.append(outcome)
+    assert type(ends[0]) is WorkerTimeoutError
+
+
+@pytest.mark.parametrize(
+    ("count", "ending"), [(1, "return"), (8, "return"), (2, "fail"), (2, "hang")]
+)
+async def test_no_process_of_a_job_outlives_it(host: Host, count: int, ending: str) -> None:
+    """Faults 12: after success, failure and timeout."""
+    timeout_ms = 1_000 if ending == "hang" else 15_000
+    job = host.run("starts_processes.py", [count, ending], timeout_ms=timeout_ms, timeouts=QUICK)
+    outcome = await settled(job)
+
+    expected: dict[str, Any] = {"fail": HandlerError, "hang": WorkerTimeoutError, "return": str}
+    assert type(outcome) is expected[ending]
+    pids = [int(pid) for pid in await host.state.all("run1")]
+    assert len(pids) == count
+    async with asyncio.timeout(WAIT_S):
+        while any(map(is_alive, pids)):  # noqa: ASYNC110 dying takes the kernel a moment
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("ending", ["return", "die"])
+async def test_a_process_that_holds_the_pipes_does_not_hold_the_job(
+    host: Host, ending: str
+) -> None:
+    """Faults 13: a process of a session of its own escapes the group, and the job settles."""
+    job = host.run("holds_the_pipes.py", ending, timeouts=QUICK)
+    outcome = await settled(job)
+    pid = await host.state.get("run1", "pid")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid or 0, signal.SIGKILL)
+
+    if ending == "return":
+        assert outcome == "answered"
+    else:
+        assert type(outcome) is WorkerCrashedError
+
+
+@pytest.mark.parametrize("what", ["thread", "atexit", "executor"])
+async def test_what_lingers_after_the_answer_is_killed_and_the_job_has_completed(
+    host: Host, what: str
+) -> None:
+    """Faults 15."""
+    result = await host.run("lingers.py", what, timeouts=QUICK)
+
+    assert result == "answered"
+    assert (await host.events("log"))[-1] == {
+        "level": "warn",
+        "message": "the worker did not exit within 0.3 s of its answer and was killed",
+    }
+    assert not is_alive(await host.pid())
+
+
+async def test_a_job_that_is_cancelled_takes_its_process_along(host: Host) -> None:
+    """Faults 17: one outcome, and nobody is told of a second one."""
+    started: asyncio.Queue[int] = asyncio.Queue()
+    host.on("log", lambda _data: started.put_nowait(1))
+    job = asyncio.create_task(host.run("takes_too_long.py", "sleep", timeouts=QUICK))
+    await asyncio.wait_for(started.get(), WAIT_S)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(job, WAIT_S)
+    assert not is_alive(await host.pid())
+    del job
+    gc.collect()  # an exception that nobody has looked at would be reported now
+
+
+async def test_a_coroutine_that_never_yields_is_heard_while_it_works(host: Host) -> None:
+    """Faults 83: lines live, and the timeout on time."""
+    heard = asyncio.Event()
+    host.on("log", lambda _data: heard.set())
+    job = asyncio.create_task(host.run("blocks_the_loop.py", timeout_ms=1_500, timeouts=QUICK))
+    await asyncio.wait_for(heard.wait(), WAIT_S)
+    assert not job.done()
+    with pytest.raises(WorkerTimeoutError):
+        await job
+    assert await host.state.get("run1", "alive") is True
+
+
+async def test_tasks_that_a_handler_leaves_are_cancelled_and_named(host: Host) -> None:
+    """Faults 86."""
+    assert await host.run("leaves_tasks.py") == "result"
+    assert await host.logs() == [
+        "cancelled 1 task(s) that the handler left running: refresh_forever",
+        "cleaned up",
+    ]

@@ -1,0 +1,7 @@
+"""Imports itself by its file's name."""
+
+import circular_import as again
+
+
+def handler(job, ctx):
+    return again.__name__

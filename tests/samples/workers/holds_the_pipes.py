@@ -1,0 +1,15 @@
+"""Leaves a process of another session behind that holds its output open, and ends."""
+
+import os
+import subprocess
+import sys
+
+
+def handler(job, ctx):
+    child = subprocess.Popen(
+        [sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
+    ctx.state.set("pid", child.pid)
+    if job["data"] == "die":
+        os._exit(0)
+    return "answered"

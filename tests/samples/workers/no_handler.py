@@ -1,0 +1,7 @@
+"""Has no handler."""
+
+config = {"queue": {"name": "nothing"}}
+
+
+def handle(job, ctx):
+    return None

@@ -1,0 +1,5 @@
+"""Is no Python."""
+
+
+def handler(job, ctx):
+    return job["data"

@@ -1,0 +1,5 @@
+"""Has a handler that takes the data only."""
+
+
+def handler(data):
+    return data
