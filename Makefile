@@ -15,8 +15,8 @@ $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: needs Python 3.11 or newer, and there is no '$(PYTHON)' here; install it or say: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1); say: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: '$(PYTHON)' has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
-	@echo "setting up $(VENV) (once; about a minute)"
-	@"$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv --clear $(VENV)
+	@echo "setting up $(VENV) (a minute or two, the first time)"
+	@[ -x $(BIN)/python ] || "$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[dev]' || { echo "make: pip could not install the packages of pyproject.toml (its own message is above)"; exit 1; }
 	@# Said once by matplotlib on a new machine, on stderr: a notebook's stored output would not have it.
 	@$(BIN)/python -c 'import matplotlib.font_manager' 2>/dev/null
