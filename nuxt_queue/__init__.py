@@ -19,12 +19,16 @@ if __name__ == "__main__":
 # happen before anything else of the worker can print or read.
 from nuxt_queue.sdk.stdio import claim as _claim
 
-_claim()
+_channel = _claim()
 
 from nuxt_queue.sdk.context import RunContext  # noqa: E402 see above
 from nuxt_queue.sdk.define import define_config, define_worker  # noqa: E402 see above
-from nuxt_queue.sdk.entry import run_worker  # noqa: E402 see above
+from nuxt_queue.sdk.entry import answer_if_the_file_fails, run_worker  # noqa: E402 see above
 from nuxt_queue.sdk.job import Job  # noqa: E402 see above
+
+if _channel is not None:
+    answer_if_the_file_fails(_channel)
+del answer_if_the_file_fails
 
 define_queue_config = define_config
 define_queue_worker = define_worker

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["run_worker"]
+__all__ = ["CallFailedError", "answer_if_the_file_fails", "run_file", "run_worker"]
 
 # Ids of the two sides are separate; far apart they are also easy to tell in a trace.
 _FIRST_ID = 1_000_001
@@ -74,6 +74,30 @@ def run_worker(handler: Callable[..., Any], *, subscribes: tuple[str, ...] | Non
     return _Finished()
 
 
+def answer_if_the_file_fails(channel: StdioChannel) -> None:
+    """See to it that a host that runs plain `python worker.py` is answered whatever happens.
+
+    It would wait for its timeout when a file cannot be imported, or never calls `run_worker`.
+    """
+    import atexit
+
+    default = sys.excepthook
+
+    def on_error(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        default(kind, error, trace)
+        answer(error)
+
+    def at_end() -> None:
+        answer(RuntimeError("the worker file ended and never called `run_worker(handler)`"))
+
+    def answer(error: BaseException) -> None:
+        if not _Worker.has_run and not channel.is_forked_copy:
+            _Worker(channel).refuse(error)
+
+    sys.excepthook = on_error
+    atexit.register(at_end)
+
+
 def run_file(path: str) -> None:
     """Run a worker file as the main program, with or without a `run_worker` call of its own.
 
@@ -90,17 +114,10 @@ def run_file(path: str) -> None:
     except BaseException as error:
         if channel is None or channel.is_forked_copy or _Worker.has_run:
             raise
-        _Worker(channel).run(_raiser(error), (), "import")
+        _Worker(channel).refuse(error)
     else:
         if channel is not None and not channel.is_forked_copy and not _Worker.has_run:
             _Worker(channel).run(lambda: _handler_of(module), None)
-
-
-def _raiser(error: BaseException) -> Callable[[], Any]:
-    def fail() -> Any:
-        raise error
-
-    return fail
 
 
 def _handler_of(module: Any) -> Any:
@@ -128,9 +145,19 @@ class _Worker:
         self._given.acquire()
         self._answered = False
 
-    def run(
-        self, find: Callable[[], Any], subscribes: tuple[str, ...] | None, phase: str = "run"
-    ) -> None:
+    def refuse(self, error: BaseException) -> None:
+        """Wait for the job and answer that its file cannot be run.
+
+        Reads in this thread: at the end of an interpreter no other can be started.
+        """
+        _Worker.has_run = True
+        for line in self._channel.lines():
+            self._peer.receive(line)
+            if self._job is not None:
+                self._fail(self._job[1], error, "import")
+                return
+
+    def run(self, find: Callable[[], Any], subscribes: tuple[str, ...] | None) -> None:
         """Wait for the job, run it, answer, and leave the process to end by itself."""
         _Worker.has_run = True
         self._channel.listen(self._peer.receive, self._on_end)
@@ -147,7 +174,7 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 whatever it is, the host must hear of it
             if self._channel.is_forked_copy:
                 os._exit(1)
-            self._fail(reply, error, phase)
+            self._fail(reply, error, "run")
 
     def _send(self, line: bytes) -> None:
         if len(line) > WINDOW_BYTES and not self._channel.framed:

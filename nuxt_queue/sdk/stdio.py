@@ -16,7 +16,7 @@ from nuxt_queue.rpc import methods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["StdioChannel", "claim", "claimed"]
 
@@ -63,15 +63,8 @@ class StdioChannel:
         """Read in a thread of its own: a handler that blocks must still get its answers."""
         start_new_thread(self._read, (on_line, on_end))
 
-    def _read(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        try:
-            self._read_lines(on_line)
-        except PeerClosedError:
-            pass  # an answer that nobody reads any more: the same as the end
-        finally:
-            on_end()
-
-    def _read_lines(self, on_line: Callable[[bytes], None]) -> None:
+    def lines(self) -> Iterator[bytes]:
+        """Read in the calling thread, line by line, until the host hangs up."""
         head: list[bytes] = []  # the pieces of a line whose newline has not come yet
         while chunk := self._chunk():
             *lines, rest = chunk.split(b"\n")
@@ -79,9 +72,18 @@ class StdioChannel:
                 whole = b"".join((*head, line)) if head else line
                 head.clear()
                 if whole.strip():
-                    on_line(whole)
+                    yield whole
             if rest:
                 head.append(rest)
+
+    def _read(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        try:
+            for line in self.lines():
+                on_line(line)
+        except PeerClosedError:
+            pass  # an answer that nobody reads any more: the same as the end
+        finally:
+            on_end()
 
     def _chunk(self) -> bytes:
         try:

@@ -113,7 +113,7 @@ async def test_a_large_value_comes_back_whole(host: Host, size: int) -> None:
 
 
 async def test_two_jobs_at_once_in_one_runner_share_nothing(host: Host, tmp_path: Path) -> None:
-    """Issue of the original host: host-contract 7 row 6."""
+    """host-contract 7 row 6: state, log lines and processes are apart."""
     handler = host.runner("meets_another.py").create_handler()
 
     async def run(n: int) -> Any:
