@@ -164,15 +164,16 @@ class JobReport:
 
 
 def error_to_wire(error: NuxtQueueError) -> dict[str, Any]:
-    """Return `{type, message, phase, traceback, location}` of a job's failure."""
+    """Return `{type, message, phase, traceback, location}` of a job's failure, and a hint if any."""
     data = error.data if isinstance(error, HandlerError) else {}
-    return {
+    told = {
         "type": error.type if isinstance(error, HandlerError) else type(error).__name__,
         "message": error.text if isinstance(error, HandlerError) else str(error),
         "phase": error.phase if isinstance(error, JobError) else "run",
         "traceback": data.get("traceback") or getattr(error, "stderr_tail", ""),
         "location": data.get("location"),
     }
+    return {**told, "hint": data["hint"]} if "hint" in data else told
 
 
 async def run_job(

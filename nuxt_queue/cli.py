@@ -197,6 +197,8 @@ def _print_failure(error: dict[str, Any]) -> None:
     if error["traceback"]:
         print(error["traceback"].rstrip("\n"), file=sys.stderr)
     print(f"failed: {error['type']}: {error['message']}{at}", file=sys.stderr)
+    if "hint" in error:
+        print(f"hint: {error['hint']}", file=sys.stderr)
 
 
 def _place(spot: dict[str, Any]) -> str:

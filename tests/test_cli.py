@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,18 @@ def test_a_worker_that_cannot_do_its_job_is_one_clear_line(
 ) -> None:
     status, out, err = run(capsys, "run", worker(tmp_path, source), "--data", '{"name": "A"}')
     assert (status, out) == (1, "")
-    assert err.splitlines()[-1].startswith(said)
+    (told,) = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert told.startswith(said)
     assert "nuxt_queue/" not in err
+
+
+def test_a_package_that_is_missing_is_named_with_the_python_that_misses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = worker(tmp_path, f"import pandsa.io\n{GREET}")
+    _, _, err = run(capsys, "run", path)
+    hint = err.splitlines()[-1]
+    assert hint == f"hint: pandsa is not installed for {sys.executable}: install it there"
 
 
 def test_a_job_that_takes_too_long_is_ended(

@@ -9,12 +9,11 @@ from typing import NamedTuple
 from nbtools.errors import Diagnostic
 from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code
+from nuxt_queue.signature import FUNCTIONS, Function, wrong_signature
 
 __all__ = ["Handler", "absorb_entries", "candidates", "find_handler"]
 
 _DEFINE_WORKER = frozenset({"define_worker", "define_queue_worker"})
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_ARGUMENTS = 2  # job and ctx
 _GUARDS = frozenset({"__name__ == '__main__'", "'__main__' == __name__"})
 
 
@@ -23,7 +22,7 @@ class Handler(NamedTuple):
 
     name: str
     line: int
-    function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None
+    function: Function | None
 
 
 def candidates(body: Iterable[ast.stmt]) -> list[Handler]:
@@ -48,7 +47,7 @@ def candidates(body: Iterable[ast.stmt]) -> list[Handler]:
                 found.pop(argument.id, None)
                 function = functions.get(argument.id)
             if isinstance(target, ast.Name):
-                known = function if isinstance(function, _FUNCTIONS) else None  # type: ignore[assignment]  # a lambda too
+                known = function if isinstance(function, FUNCTIONS) else None  # type: ignore[assignment]  # a lambda too
                 found[target.id] = Handler(target.id, statement.lineno, known)
     return list(found.values())
 
@@ -82,7 +81,7 @@ def find_handler(codes: list[Code], found: list[Diagnostic]) -> Handler | None:
         for name, line in again.items():
             message = f"defines handler '{name}' again; cell {code.number} defines '{handler.name}'"
             found.append(Diagnostic("NQ312", message, "keep one of them", other.number, line))
-    if handler.function and (problem := _wrong_signature(handler.function)):
+    if handler.function and (problem := wrong_signature(handler.function)):
         message = f"handler '{handler.name}' {problem}"
         fix = "write it as: async def handler(job, ctx)"
         found.append(Diagnostic("NQ313", message, fix, code.number, handler.line))
@@ -117,7 +116,7 @@ def absorb_entries(codes: list[Code], handler: Handler | None, found: list[Diagn
 
 
 def _no_handler(code: Code) -> Diagnostic:
-    function = next((f for f in code.body if isinstance(f, _FUNCTIONS)), None)
+    function = next((f for f in code.body if isinstance(f, FUNCTIONS)), None)
     message = "is marked as the handler and defines none"
     if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
         fix = f"put @define_worker before '{function.name}', or call it handler"
@@ -130,24 +129,6 @@ def _is_define(node: ast.expr) -> bool:
     if isinstance(node, ast.Call) and not node.args:
         node = node.func
     return getattr(node, "id", getattr(node, "attr", "")) in _DEFINE_WORKER
-
-
-def _wrong_signature(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> str:
-    """Say why `handler(job, ctx)` cannot be called and awaited, or return an empty string."""
-    arguments = function.args
-    count = len(arguments.posonlyargs) + len(arguments.args)
-    takes = count >= _ARGUMENTS or arguments.vararg is not None
-    needs = count - len(arguments.defaults)
-    if not takes or needs > _ARGUMENTS or None in arguments.kw_defaults:
-        return f"cannot be called with two arguments, job and ctx: it is ({ast.unparse(arguments)})"
-    todo: list[ast.AST] = [*function.body] if isinstance(function.body, list) else [function.body]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Yield | ast.YieldFrom):
-            return "is a generator; a handler returns its result"
-        if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            todo += ast.iter_child_nodes(node)
-    return ""
 
 
 def _asks_for_main(test: ast.expr) -> bool:

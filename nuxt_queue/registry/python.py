@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nuxt_queue.errors import WorkerLoadError
+from nuxt_queue.registry.handler import handler_problem
 from nuxt_queue.registry.literal import Known, Unknown, fold
 
 __all__ = ["PythonSource", "read_config", "read_source"]
@@ -65,14 +66,19 @@ def read_source(path: Path) -> PythonSource:
     """Read a worker file and check that it can be run as one.
 
     Raises:
-        WorkerLoadError: As `read_config`; or it has no handler, or imports relatively.
+        WorkerLoadError: As `read_config`; or it has no handler, or one that takes no job and
+            context, or imports relatively.
     """
-    top = _TopLevel(_parse(path))
+    tree = _parse(path)
+    top = _TopLevel(tree)
     if top.relative_import:
         raise WorkerLoadError(path, _RELATIVE, top.relative_import)
     source = _config(path, top)
     if not top.has_handler:
         raise WorkerLoadError(path, _NO_HANDLER)
+    if problem := handler_problem(tree):
+        line, reason = problem
+        raise WorkerLoadError(path, reason, line)
     return source
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import sys
 import traceback
 from typing import Any
 
@@ -21,7 +22,8 @@ def to_rpc_error(error: BaseException, phase: str = "run") -> RpcError:
     """Return the error object that tells a host what happened.
 
     The message is `Type: text`, which stands alone in a host that shows nothing else; `data` holds
-    `type`, `message`, `traceback`, `cause`, `retryable`, `location` and `phase`.
+    `type`, `message`, `traceback`, `cause`, `retryable`, `location`, `phase`,
+    and for some a `hint` what to do.
     """
     name, text = type(error).__name__, _text(error)
     data = {
@@ -33,7 +35,16 @@ def to_rpc_error(error: BaseException, phase: str = "run") -> RpcError:
         "location": _location(error),
         "phase": phase,
     }
+    if hint := _hint(error, phase):
+        data["hint"] = hint
     return RpcError(_shorten(f"{name}: {text}" if text else name), data)
+
+
+def _hint(error: BaseException, phase: str) -> str | None:
+    if phase == "import" and isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return f"{package} is not installed for {sys.executable}: install it there"
+    return None
 
 
 def _text(error: BaseException) -> str:
