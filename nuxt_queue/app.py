@@ -164,7 +164,7 @@ class JobReport:
 
 
 def error_to_wire(error: NuxtQueueError) -> dict[str, Any]:
-    """Return `{type, message, phase, traceback, location}` of a job's failure, and a hint if any."""
+    """Return what a report says of a failure: type, message, phase, traceback, location, hint."""
     data = error.data if isinstance(error, HandlerError) else {}
     told = {
         "type": error.type if isinstance(error, HandlerError) else type(error).__name__,

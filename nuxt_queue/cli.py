@@ -103,7 +103,10 @@ def _scan(args: argparse.Namespace) -> int:
             )
             for e in found.entries
         ]
-        print(table(("queue", "job", "runtime", "flow", "file"), rows))
+        if rows:
+            print(table(("queue", "job", "runtime", "flow", "file"), rows))
+        else:
+            print(f"no workers in {directory}", file=sys.stderr)
         _print_findings(found)
     return _FAILED if found.problems else _DONE
 

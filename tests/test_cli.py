@@ -155,6 +155,7 @@ def test_a_job_that_takes_too_long_is_ended(
     [
         (["run", "nope.py"], "nope.py: "),
         (["run", "."], ": "),
+        (["run", "greet.ipynb"], "is a notebook; make a worker of it first: nq-export greet.ipynb"),
         (["run", "greet.py", "--data", '{"nam'], "nq: --data is not JSON"),
         (["run", "greet.py", "--data", "@nope.json"], "nq: --data: cannot read nope.json"),
         (["run", "greet.py", "--state", "[]"], "nq: --state is a JSON object"),
@@ -205,6 +206,12 @@ def test_scan_lists_the_workers_and_names_what_is_none(
     status, out, _ = run(capsys, "scan", tmp_path, "--json")
     (entry,) = json.loads(out)["entries"]
     assert entry["worker"]["timeout"] == 20000
+
+
+def test_a_folder_without_workers_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, "scan", tmp_path) == (0, "", f"no workers in {tmp_path}\n")
 
 
 def test_a_flow_runs_to_its_end_and_shows_its_timeline(

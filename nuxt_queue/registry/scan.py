@@ -201,6 +201,8 @@ def _refuse_name(path: Path, name: str) -> None:
     reason = None
     if not _is_text(str(path)):
         reason = "its path is not UTF-8; rename it"
+    elif path.suffix == ".ipynb":
+        reason = f"is a notebook; make a worker of it first: nq-export {path.name}"
     elif path.suffix != _SUFFIX:
         reason = f"is no {_SUFFIX} file"
     elif name in ("__init__", "__main__"):
