@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["VALUE_DEPTH", "to_json"]
+__all__ = ["VALUE_DEPTH", "refuse_large_integers", "to_json"]
 
 # A value travels inside a message, and a payload inside a job inside a message; the line as a
 # whole must stay within MAX_DEPTH, or the other side refuses it.
@@ -25,6 +25,7 @@ _LEAVES = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS = frozenset({dict, list, tuple})
 _INFINITY = float("inf")
 _PATH_SHOWN = 80  # characters of a path that hundreds of levels would make unreadable
+_LARGEST_EXACT = 2**53 - 1  # beyond, a double, which is JavaScript's only number, has gaps
 _TOO_LONG = 10**4300  # Python itself reads no more digits unless told to
 
 
@@ -41,6 +42,28 @@ def to_json(value: Any, path: str) -> Any:
         ValuePathError: If JSON cannot hold it; names the place, for example `result.a[3].loss`.
     """
     return value if _is_safe(value, VALUE_DEPTH) else _convert(value, path)
+
+
+def refuse_large_integers(value: Any, path: str) -> None:
+    """Raise for an integer that JavaScript would round.
+
+    Args:
+        value: Plain JSON data.
+        path: What to call it in an error.
+
+    Raises:
+        ValuePathError: Names the integer's place.
+    """
+    places = [(value, path)]
+    while places:
+        item, where = places.pop()
+        if type(item) is int and abs(item) > _LARGEST_EXACT:
+            problem = f"is {item}, which a JavaScript host would round; send it as a string"
+            raise ValuePathError(_short(where), problem)
+        if type(item) is dict:
+            places += [(child, f"{where}.{key}") for key, child in item.items()]
+        elif type(item) in _CONTAINERS:
+            places += [(child, f"{where}[{i}]") for i, child in enumerate(item)]
 
 
 def _is_safe(value: Any, levels: int) -> bool:

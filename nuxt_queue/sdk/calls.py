@@ -8,6 +8,7 @@ from _thread import allocate_lock
 from nuxt_queue.errors import MethodNotFoundError, NotSupportedByHost, RpcError
 from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.peer import Peer
+from nuxt_queue.rpc.values import refuse_large_integers, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +119,19 @@ class Calls:
         self._lacking: set[str] = set()  # methods that the host has been asked for in vain
         self._unacknowledged = 0
         self._mutex = allocate_lock()
+
+    def plain(self, value: Any, path: str) -> Any:
+        """Return a value of the user's as JSON data that this host reads as it is.
+
+        A host that has not announced line framing is the specification's, which is JavaScript.
+
+        Raises:
+            ValuePathError: If JSON, or JavaScript, cannot hold it; names the place.
+        """
+        plain = to_json(value, path)
+        if not self.framed:
+            refuse_large_integers(plain, path)
+        return plain
 
     def make(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from nuxt_queue.errors import RpcError, ValuePathError
 from nuxt_queue.rpc import methods
-from nuxt_queue.rpc.values import to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,11 +54,11 @@ class State:
             ValuePathError: If JSON cannot hold the value; names the place in it.
         """
         label = f"ctx.state.set({key!r})"
-        params: dict[str, Any] = {"key": key, "value": to_json(value, f"state[{key!r}]")}
+        params: dict[str, Any] = {"key": key, "value": self._calls.plain(value, f"state[{key!r}]")}
         if ttl is not None:
             opts = {**(opts or {}), "ttl": ttl}
         if opts:
-            params["opts"] = to_json(dict(opts), f"the options of {label}")
+            params["opts"] = self._calls.plain(dict(opts), f"the options of {label}")
         return self._call(methods.STATE_SET, params, label)
 
     def delete(self, key: str) -> Any:
@@ -72,7 +71,7 @@ class State:
         Raises:
             NotSupportedByHost: If the host cannot; this project's hosts can.
         """
-        params = {"key": key, "by": to_json(by, "by")}
+        params = {"key": key, "by": self._calls.plain(by, "by")}
         return self._call(methods.STATE_INCR, params, f"ctx.state.incr({key!r})")
 
     def _call(self, method: str, params: dict[str, Any], label: str) -> Any:
@@ -97,7 +96,7 @@ class Logger:
         if metadata is not None and not isinstance(metadata, dict):
             metadata = {"value": metadata}
         try:
-            plain = to_json({**self._bound, **(metadata or {})}, "metadata")
+            plain = self._calls.plain({**self._bound, **(metadata or {})}, "metadata")
         except ValuePathError as error:
             plain = {"metadataError": str(error)}
         # The host merges metadata into the record: these two would overwrite its own.
@@ -163,7 +162,7 @@ class Flow:
         """
         if not isinstance(trigger, str) or not trigger:
             raise TypeError(f"an event's name is a string that is not empty, not {trigger!r}")
-        plain = to_json({} if payload is None else payload, "payload")
+        plain = self._calls.plain({} if payload is None else payload, "payload")
         if not isinstance(plain, dict):
             plain = {"value": plain}
         for key in _ROUTING_KEYS:
@@ -183,7 +182,7 @@ class Flow:
 
     def start_flow(self, flow_name: str, payload: Any = None) -> Any:
         """Start another flow; returns `{"id", "queue", "step", "flowId"}`."""
-        plain = to_json({} if payload is None else payload, "payload")
+        plain = self._calls.plain({} if payload is None else payload, "payload")
         return self._call(methods.FLOW_START, {"flowName": flow_name, "payload": plain})
 
     def cancel_flow(self, flow_name: str, run_id: str) -> Any:

@@ -185,11 +185,9 @@ class _Worker:
         self._channel.write(line)
 
     def _finish(self, reply: Reply, result: Any) -> None:
-        from nuxt_queue.rpc.values import to_json
-
         if self._channel.is_forked_copy:
             os._exit(0)  # the worker itself answers
-        plain = to_json(result, "result")
+        plain = self._calls.plain(result, "result")
         for call in self._calls.drain():
             raise CallFailedError(f"{call.label} was not awaited and failed: {call.error}")
         _flush()

@@ -36,7 +36,8 @@ Nothing becomes a string behind your back. This page is made from the table in t
 
 `dict`, `list`, `str`, `int`, `float`, `bool` and `None` pass as they are.
 Keys that are numbers, booleans or `None` become their JSON text.
-Integers keep every digit between Python processes, up to 4300; JavaScript rounds them beyond 2^53.
+Integers keep every digit between Python processes, up to 4300. JavaScript rounds them beyond 2^53:
+under a host that is JavaScript they are refused.
 
 ## What becomes what
 

@@ -57,3 +57,34 @@ async def test_what_the_file_printed_about_it_still_reaches_the_console(tmp_path
     with pytest.raises(JobFailedError):
         await host.execute(str(worker), {})
     assert "ValueError: at import" in "".join(host.console)
+
+
+LARGE = "is 9007199254740993, which a JavaScript host would round; send it as a string"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("return {'rows': [1, {'id': 2**53 + 1}]}", f"ValuePathError: result.rows[1].id {LARGE}"),
+        ("ctx.state.set('n', [2**53 + 1])", f"ValuePathError: state['n'][0] {LARGE}"),
+        ("ctx.flow.emit('e', {'n': 2**53 + 1})", f"ValuePathError: payload.n {LARGE}"),
+    ],
+)
+async def test_an_integer_that_javascript_would_round_is_refused_with_its_place(
+    body: str, says: str, tmp_path: Path
+) -> None:
+    """Decision D6: the specification's host reads every number as a double."""
+    worker = tmp_path / "worker.py"
+    handler = f"def handler(job, ctx):\n    {body}\n"
+    worker.write_text(f"from nuxt_queue import run_worker\n{handler}run_worker(handler)\n")
+    with pytest.raises(JobFailedError) as failure:
+        await SeedLetterHost().execute(str(worker), {})
+    assert str(failure.value) == says
+
+
+async def test_the_largest_integer_that_javascript_holds_passes(tmp_path: Path) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "from nuxt_queue import run_worker\nrun_worker(lambda job, ctx: [2**53 - 1, 1 - 2**53])\n"
+    )
+    assert await SeedLetterHost().execute(str(worker), {}) == [2**53 - 1, 1 - 2**53]
