@@ -14,6 +14,7 @@ __all__ = ["StepSummary", "brief", "event_line", "step_table", "summarize", "tab
 _MOST_ITEMS = 8  # of a list; then its length says the rest
 _DIGITS = 6  # of a float: beyond, two machines may differ, and nobody reads it
 _LONGEST_VALUE = 300  # characters; a display is for a look
+_LONGEST_PAYLOAD = 80  # characters, in a line of a terminal
 _OUTCOMES = {
     "step.started": "running",
     "step.completed": "completed",
@@ -111,14 +112,14 @@ def event_line(event: Event, width: int = 0) -> str | None:
         extra = "".join(f"  {key}={brief(value)}" for key, value in data.items())
         return f"{where}{level:<5}  {message}{extra}"
     if event.type == "emit":
-        return f"{where}emit   {data['name']}  {brief(data['payload'])}"
+        return f"{where}emit   {data['name']}  {brief(data['payload'], _LONGEST_PAYLOAD)}"
     return None
 
 
-def brief(value: Any) -> str:
+def brief(value: Any, longest: int = _LONGEST_VALUE) -> str:
     """Write a JSON value the way one looks at it: short lists, few digits, one line."""
     text = _brief(value).replace("\n", "⏎")
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _brief(value: Any) -> str:
