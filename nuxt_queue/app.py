@@ -25,7 +25,8 @@ from nuxt_queue.errors import (
 from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
 from nuxt_queue.runner import ChildProcessRunner
-from nuxt_queue.services.context import ContextService
+from nuxt_queue.runner.runtimes import interpreter
+from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
 from nuxt_queue.services.flows import FlowEngine, FlowRun
 from nuxt_queue.services.scope import Scope
@@ -81,14 +82,23 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
         RegistryError: If there is no such folder.
         ConfigError: If the project's settings are wrong.
     """
-    workers = scan(directory, ProjectConfig.find(Path(directory)))
+    settings = ProjectConfig.find(Path(directory))
+    workers = scan(directory, settings)
     bus, state = EventBus(), MemoryStateStore()
 
     async def enqueue(queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
         return await manager.enqueue(queue, job, data, opts)
 
     flows = FlowEngine(workers.flows(), bus, enqueue)
-    manager = MemoryWorkerManager(ContextService(state, bus, flows))
+
+    def child_processes(options: WorkerOptions) -> JobHandler:
+        assert options.path is not None  # every entry of a scan has one
+        runner = child_runner(
+            settings, options.path, options.runtime or "python", options.timeout_ms
+        )
+        return runner.create_handler()
+
+    manager = MemoryWorkerManager(ContextService(state, bus, flows), runtimes=child_processes)
     try:
         async with manager:
             for entry in workers.entries:
@@ -114,6 +124,28 @@ def worker_options(entry: WorkerEntry) -> WorkerOptions:
         "defaultJobOptions": queue.get("defaultJobOptions"),
     }
     return WorkerOptions.read(given, refused={})
+
+
+def child_runner(
+    settings: ProjectConfig, path: Path, runtime: str, timeout_ms: int | None
+) -> ChildProcessRunner:
+    """Make the runner of a worker file as the project's settings say.
+
+    Raises:
+        ConfigError: If the runtime is unknown, switched off, or asks for what is not there.
+    """
+    config = settings.runtime(runtime)
+    if config.process != "spawn":
+        raise ConfigError(
+            f'runtimes.{runtime}.process is "{config.process}", which is not there yet; use "spawn"'
+        )
+    return ChildProcessRunner(
+        path,
+        runtime,
+        config.timeout_ms if timeout_ms is None else timeout_ms,
+        python=interpreter(config.command, config.venv, settings.root),
+        args=config.args,
+    )
 
 
 @dataclass(frozen=True)
@@ -183,6 +215,7 @@ async def run_job(
     state: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
     listener: Listener | None = None,
+    settings: ProjectConfig | None = None,
 ) -> JobReport:
     """Run one job of one worker through the real runner, without a queue.
 
@@ -192,6 +225,7 @@ async def run_job(
         state: What earlier steps have left in `ctx.state`.
         timeout_ms: Milliseconds it may take, instead of what its config says.
         listener: Called with each event as it happens.
+        settings: The project's; those of the worker's folder when left out.
 
     Raises:
         ConfigError: If the worker asks for what cannot be had.
@@ -212,7 +246,8 @@ async def run_job(
     if listener is not None:
         service.bus.subscribe(listener)
     timeout_ms = entry.worker["timeout"] if timeout_ms is None else timeout_ms
-    runner = ChildProcessRunner(entry.abs_path, entry.worker["runtime"], timeout_ms)
+    settings = settings or ProjectConfig.find(entry.abs_path.parent)
+    runner = child_runner(settings, entry.abs_path, entry.worker["runtime"], timeout_ms)
     job = {"id": job_id, "name": entry.job, "data": data, "attemptsMade": 0, "opts": {}}
     await service.bus.publish("step.started", scope, {"jobId": job_id, "name": entry.job})
     started = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import venv
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,50 @@ async def test_runtimes_of_the_project_decide_what_is_served(tmp_path: Path) -> 
     async with open_app(tmp_path) as app:
         assert app.workers.entries == []
         assert [problem.path.name for problem in app.workers.problems] == ["good.py"]
+
+
+async def run_one(folder: Path, name: str) -> object:
+    async with open_app(folder) as app:
+        ended: asyncio.Queue[object] = asyncio.Queue()
+        for event in ("completed", "failed"):
+            app.manager.on(
+                name, event, lambda e: ended.put_nowait(e.failed_reason or e.returnvalue)
+            )
+        await app.manager.enqueue(name, name, {})
+        return await asyncio.wait_for(ended.get(), 20)
+
+
+async def test_workers_run_on_the_python_of_the_projects_virtual_environment(
+    tmp_path: Path,
+) -> None:
+    venv.create(tmp_path / ".venv", with_pip=False)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.nuxt-queue.runtimes.python]\nvenv = ".venv"\nargs = ["-X", "dev"]\n', "utf-8"
+    )
+    worker(tmp_path, "where", body="import sys; return [sys.prefix, sys.flags.dev_mode]")
+    assert await run_one(tmp_path, "where") == [str(tmp_path / ".venv"), True]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        (
+            'venv = "nowhere"',
+            "there is no {root}/nowhere/bin/python; make it with: python3 -m venv",
+        ),
+        ('command = "python9"', "there is no 'python9' on the path; give its whole path"),
+        ('command = "bin/python"', "{root}/bin/python is no program that can be run"),
+        ('process = "fork"', 'process is "fork", which is not there yet; use "spawn"'),
+    ],
+)
+async def test_a_runtime_that_cannot_be_had_is_a_problem_that_says_how_to_fix_it(
+    setting: str, says: str, tmp_path: Path
+) -> None:
+    """Faults 90, host-contract row 17."""
+    (tmp_path / "pyproject.toml").write_text(
+        f"[tool.nuxt-queue.runtimes.python]\n{setting}\n", "utf-8"
+    )
+    worker(tmp_path, "good")
+    async with open_app(tmp_path) as app:
+        (problem,) = app.workers.problems
+        assert says.format(root=tmp_path) in problem.reason

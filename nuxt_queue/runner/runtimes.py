@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.rpc import methods
 
-__all__ = ["BOOTSTRAP", "Launch", "child_environment", "python_launch"]
+__all__ = ["BOOTSTRAP", "Launch", "child_environment", "interpreter", "python_launch"]
 
 # The worker's environment needs nothing installed: this file brings the SDK along.
 BOOTSTRAP = Path(__file__).parent.parent / "sdk" / "bootstrap.py"
@@ -72,6 +73,43 @@ def python_launch(
         raise ConfigError(f"the worker {worker} {what}; give the path of a .py file")
     argv = (python or sys.executable, "-P", *args, str(BOOTSTRAP), str(path))
     return Launch(argv, child_environment(env or {}, env_passthrough), cwd or path.parent)
+
+
+def interpreter(command: str | None, venv: str | None, root: Path) -> str:
+    """Find the Python that the settings of a runtime name.
+
+    Args:
+        command: A program, looked up on the path, or below `root` when it has a slash.
+        venv: A virtual environment below `root`; it wins.
+        root: The project's folder.
+
+    Returns:
+        The interpreter; the running one when neither is given.
+
+    Raises:
+        ConfigError: If it is not there; says what was looked for, where, and how to fix it.
+    """
+    if venv is not None:
+        python = root / venv / "bin" / "python"
+        if not python.is_file():
+            fix = f"make it with: python3 -m venv {root / venv}"
+            raise ConfigError(f"runtimes.python.venv: there is no {python}; {fix}")
+        return str(python)
+    if command is None:
+        return sys.executable
+    if "/" in command:
+        python = root / command
+        if not os.access(python, os.X_OK) or python.is_dir():
+            raise ConfigError(
+                f"runtimes.python.command: {python} is no program that can be run; name another"
+            )
+        return str(python)
+    found = shutil.which(command)
+    if found is None:
+        raise ConfigError(
+            f"runtimes.python.command: there is no {command!r} on the path; give its whole path"
+        )
+    return found
 
 
 def child_environment(env: Mapping[str, str], passthrough: Sequence[str] = ()) -> dict[str, str]:
