@@ -49,7 +49,7 @@ cov: $(READY)  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY)  ## what a job costs, as ratios to a bare Python
-	@$(BIN)/python benchmarks/start.py
+	@for name in start wire discovery; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

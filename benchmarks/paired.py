@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -47,25 +47,61 @@ def process(*argv: str, env: Mapping[str, str] | None = None) -> Callable[[], ob
 
 def medians(sides: Mapping[str, Callable[[], object]], rounds: int = 25) -> dict[str, float]:
     """Time every side once a round and return each one's median in seconds."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
     for run in sides.values():
         run()  # the first start writes bytecode and fills caches
-    for _ in range(rounds):
-        for name, run in sides.items():
-            times[name].append(time_of(run))
+    return medians_of({name: time_of(run) for name, run in sides.items()} for _ in range(rounds))
+
+
+def medians_of(rounds: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each side over rounds that were measured elsewhere."""
+    times: dict[str, list[float]] = {}
+    for found in rounds:
+        for name, value in found.items():
+            times.setdefault(name, []).append(value)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def report(
-    title: str, found: Mapping[str, float], targets: Mapping[str, tuple[str, float]]
+    title: str,
+    found: Mapping[str, float],
+    targets: Mapping[str, tuple[str, float]] | None = None,
+    *,
+    faster: Mapping[str, tuple[str, float]] | None = None,
+    within: Mapping[str, float] | None = None,
 ) -> None:
-    """Print each side's median and its ratio to the side that its target names."""
+    """Print each side's median, and what it should be.
+
+    Args:
+        title: What is compared.
+        found: The median of each side, in seconds.
+        targets: For a side: the other side, and how many times its time it may take.
+        faster: For a side: the other side, and how many times as fast it must be.
+        within: For a side: how many seconds it may take.
+    """
+    targets, faster, within = targets or {}, faster or {}, within or {}
     print(f"\n{title}")
     for name, seconds in found.items():
-        line = f"  {name:<34} {seconds * 1000:9.1f} ms"
+        line = f"  {name:<34} {_time(seconds)}"
         if name in targets:
             base, limit = targets[name]
             ratio = seconds / found[base]
-            verdict = "ok" if ratio <= limit else "MISSED"
-            line += f"   {ratio:5.2f} x {base} (target <= {limit:g}) {verdict}"
+            line += f"   {ratio:5.2f} x {base} (target <= {limit:g}) {_verdict(ratio <= limit)}"
+        if name in faster:
+            base, least = faster[name]
+            ratio = found[base] / seconds
+            line += f"   {ratio:5.2f} x as fast as {base} (target >= {least:g})"
+            line += f" {_verdict(ratio >= least)}"
+        if name in within:
+            limit = within[name]
+            line += f"   (target <= {limit:g} s) {_verdict(seconds <= limit)}"
         print(line)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 0.001:  # noqa: PLR2004 from here on milliseconds have too few digits
+        return f"{seconds * 1_000_000:9.1f} us"
+    return f"{seconds * 1000:9.1f} ms"
+
+
+def _verdict(reached: bool) -> str:  # noqa: FBT001 the question is its whole content
+    return "ok" if reached else "MISSED"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,24 +12,12 @@ from typing import Any
 import pytest
 
 from nbtools.cli import main
+from tests.pythons import newer_pythons
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "notebooks"
 
 
-def _found(version: str) -> list[str]:
-    """Find a Python of a version: on the path, or one that pyenv has and does not put there."""
-    on_path = shutil.which(f"python{version}")
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = [on_path, *map(str, root.glob(f"versions/{version}.*/bin/python{version}"))]
-    return [python for python in candidates if python and _runs(python)][:1]
-
-
-def _runs(python: str) -> bool:
-    """Tell whether an interpreter starts: a version manager's shim may lead nowhere."""
-    return subprocess.run([python, "-c", "pass"], capture_output=True, check=False).returncode == 0
-
-
-PYTHONS = [sys.executable, *_found("3.12"), *_found("3.13")]
+PYTHONS = [sys.executable, *newer_pythons()]
 
 
 def answer_of(worker: Path, python: str, *, data: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -25,7 +26,15 @@ class JobFailedError(Exception):
 
 
 class SeedLetterHost(asyncio.SubprocessProtocol):
-    """`ChildProcessRunner` of the specification, defects included; a new one for each job."""
+    """`ChildProcessRunner` of the specification, defects included; a new one for each job.
+
+    Attributes:
+        python: The interpreter and its options.
+        env: What its environment has beside this one's.
+    """
+
+    python: tuple[str, ...] = (sys.executable,)
+    env: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -67,9 +76,9 @@ class SeedLetterHost(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.subprocess_exec(
             lambda: self,
-            sys.executable,
+            *self.python,
             str(WORKERS / worker),
-            env={**os.environ, "NUXT_QUEUE_CHILD_PROCESS": "1"},
+            env={**os.environ, **self.env, "NUXT_QUEUE_CHILD_PROCESS": "1"},
         )
 
     def send(self, message: dict[str, Any]) -> None:
