@@ -1,6 +1,6 @@
 """Each row of host-contract section 7 that has a child's side, shown under the seed-letter host.
 
-Rows without a child's side, the parent's alone: 6 (one runner state a job), 17, 18, 19, 20, 28.
+Rows without a child's side, the parent's or the exporter's alone: 17, 18, 19, 20, 28.
 
 Each runs with the installed SDK, and with the copy that `nq-export --vendor` makes on every newer
 Python that is on the machine, without site-packages.
@@ -65,7 +65,7 @@ def vendored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / FOLDER
 
 
-@pytest.fixture(params=["installed", *newer_pythons()], ids=lambda p: Path(p).name)
+@pytest.fixture(params=["installed", sys.executable, *newer_pythons()], ids=lambda p: Path(p).name)
 async def run(request: pytest.FixtureRequest, tmp_path: Path, vendored: Path) -> Run:
     if request.param == "installed":
         return Run(tmp_path, Setup((sys.executable,), {}))
@@ -150,6 +150,19 @@ def test_row_04_in_a_notebook_run_worker_does_nothing() -> None:
 async def test_row_05_a_file_without_run_worker_answers_at_once(run: Run) -> None:
     with pytest.raises(JobFailedError, match="never called `run_worker"):
         await run(handler("return 1"), ending="")
+
+
+async def test_row_06_nothing_of_a_job_is_in_an_object_shared_by_jobs(run: Run) -> None:
+    """The parent must have one runner state a job; here a process has one job and one context."""
+    source = """
+    SEEN = []
+
+    async def handler(job, ctx):
+        SEEN.append(ctx.job_id)
+        return SEEN
+    """
+    assert await run(source, context={"jobId": "a"}) == ["a"]
+    assert await Run(run.folder, run.setup)(source, context={"jobId": "b"}) == ["b"]
 
 
 async def test_row_07_a_file_that_cannot_be_imported_answers_at_once(run: Run) -> None:
@@ -263,6 +276,29 @@ async def test_row_14_finally_has_run_before_the_result_is_sent(run: Run, tmp_pa
     """
     assert await run(handler(body)) == "done"
     assert mark.exists()
+
+
+async def test_row_14_sigterm_is_left_as_it_is_so_that_c_code_can_be_ended(run: Run) -> None:
+    body = "import signal\nreturn signal.getsignal(signal.SIGTERM) is signal.SIG_DFL"
+    assert await run(handler(body)) is True
+
+
+async def test_row_14_the_end_of_stdin_ends_the_worker(run: Run) -> None:
+    def hang_up(_params: dict[str, Any]) -> None:
+        run.host.stdin.close()
+
+    run.host.methods["ctx.state.get"] = hang_up
+    source = handler('import time\nctx.state.get("k")\ntime.sleep(600)', kind="def")
+    path = run.folder / "worker.py"
+    path.write_text("from nuxt_queue import run_worker\n" + source + ENDING, "utf-8")
+    await run.host.spawn(str(path))
+    params: dict[str, Any] = {"job": {}, "context": {}}
+    run.host.send({"jsonrpc": "2.0", "method": "execute", "params": params, "id": 1})
+    try:
+        assert await asyncio.wait_for(run.host.exited, 10) == 1
+    finally:
+        await run.host.cleanup()
+    assert run.host.answers == []
 
 
 @pytest.mark.parametrize(
