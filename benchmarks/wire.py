@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -26,6 +29,7 @@ CALLS = 2_000
 LINES = 100_000
 IN_FLIGHT = 32
 MEBIBYTE = 1024 * 1024
+PIECE = 256 * 1024  # what asyncio reads at once
 
 # A log line is not answered: the call behind the last one is, when all of them are recorded.
 SYNC = """from time import perf_counter as now
@@ -60,6 +64,14 @@ LOOP = """def handler(job, ctx):
 """
 BIG = """def handler(job, ctx):
     return "x" * job["data"]
+"""
+# What any child pays that sends a JSON text through a pipe.
+PIPE = """import json, os, sys
+os.write(1, b".")
+text = "x" * int(sys.stdin.readline())
+line = memoryview(json.dumps(text).encode("ascii") + b"\\n")
+while line:
+    line = line[os.write(1, line):]
 """
 FLIGHT = """import asyncio
 from time import perf_counter as now
@@ -132,10 +144,13 @@ async def count_lines(host: Host, rounds: int = 3) -> None:
 async def measure_results(host: Host, rounds: int = 9) -> None:
     """Large results against the least that JSON costs."""
     found = [each async for each in _big_results(host, rounds)]
+    medians = medians_of(found)
+    title = "A 10 MiB string as a result (the job less one with an empty string)"
+    report(title, medians, faster={"10 MiB result": ("json.dumps + loads", 0.8)})
     report(
-        "A 10 MiB string as a result (the job less one with an empty string)",
-        medians_of(found),
-        faster={"10 MiB result": ("json.dumps + loads", 0.8)},
+        "The same against a plain child with the same pipe",
+        {name: medians[name] for name in ("json.dumps, a pipe, loads", "10 MiB result")},
+        faster={"10 MiB result": ("json.dumps, a pipe, loads", 0.8)},
     )
     size = 50_000_000
     large = []
@@ -161,10 +176,29 @@ async def _big_results(host: Host, rounds: int) -> AsyncIterator[dict[str, float
         floor = time.perf_counter() - started
         yield {
             "json.dumps + loads": floor,
+            "json.dumps, a pipe, loads": _through_a_pipe(size),
             "empty result": empty,
             "10 MiB result, the whole job": whole,
             "10 MiB result": whole - empty,
         }
+
+
+def _through_a_pipe(size: int) -> float:
+    with subprocess.Popen(
+        [sys.executable, "-c", PIPE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        wire = child.stdout.fileno()
+        os.read(wire, 1)  # its start is not what is measured
+        started = time.perf_counter()
+        child.stdin.write(b"%d\n" % size)
+        child.stdin.close()
+        pieces = [os.read(wire, PIECE)]
+        while not pieces[-1].endswith(b"\n"):  # nor is its end
+            pieces.append(os.read(wire, PIECE))
+        assert len(json.loads(b"".join(pieces))) == size
+        return time.perf_counter() - started
 
 
 async def compare_flights(host: Host, rounds: int = 9) -> None:

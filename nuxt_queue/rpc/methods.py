@@ -7,6 +7,7 @@ methods the context of the newer host.
 from __future__ import annotations
 
 EXECUTE = "execute"  # parent to child: {job, context}
+SHUTDOWN = "shutdown"  # parent to child: end, as at the end of stdin
 CANCEL = "cancel"  # parent to child, a notification: stop if you can
 
 STATE_GET = "ctx.state.get"  # {key}

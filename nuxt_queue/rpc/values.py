@@ -68,6 +68,8 @@ def refuse_large_integers(value: Any, path: str) -> None:
 
 def _is_safe(value: Any, levels: int) -> bool:
     """Tell whether `value` is JSON data already, without NaN, cycles or lone surrogates."""
+    if type(value) is str and value.isascii():
+        return True  # a long text would be encoded here once more for nothing
     if not _is_plain(value, levels):
         return False
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-__all__ = ["WINDOW_BYTES", "Call", "Calls"]
+__all__ = ["WINDOW_BYTES", "Call", "Calls", "loop_is_running"]
 
 # A host that splits its input by chunks loses a line that does not fit the pipe's buffer.
 WINDOW_BYTES = 64 * 1024
@@ -167,7 +167,7 @@ class Calls:
 
         In a coroutine one awaits; in a thread without a running loop the value simply comes back.
         """
-        return call if _loop_is_running() else call.wait()
+        return call if loop_is_running() else call.wait()
 
     def log(self, params: dict[str, Any]) -> None:
         """Write a log line; a host that must acknowledge it gets a call."""
@@ -248,7 +248,8 @@ def _set_once(future: Any) -> None:
         future.set_result(None)
 
 
-def _loop_is_running() -> bool:
+def loop_is_running() -> bool:
+    """Tell whether an event loop runs in this thread; never loads asyncio to find out."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False

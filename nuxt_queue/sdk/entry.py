@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock
+from _thread import allocate_lock, start_new_thread
 
 from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError, PeerClosedError, RpcError
 from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.sdk.calls import WINDOW_BYTES, Calls
+from nuxt_queue.sdk.calls import WINDOW_BYTES, Calls, loop_is_running
 from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
 from nuxt_queue.sdk.job import Job
@@ -70,7 +70,11 @@ def run_worker(handler: Callable[..., Any], *, subscribes: tuple[str, ...] | Non
         check_handler(handler)
         _say_how_to_run()
     elif not channel.is_forked_copy:
-        _Worker(channel).run(lambda: handler, subscribes)
+        worker = _Worker(channel)
+        if loop_is_running():  # `await run_worker(handler)`: the handler needs a thread without one
+            _in_thread(lambda: worker.run(lambda: handler, subscribes))
+        else:
+            worker.run(lambda: handler, subscribes)
     return _Finished()
 
 
@@ -143,7 +147,7 @@ class _Worker:
         self._job: tuple[dict[str, Any], Reply] | None = None
         self._given = allocate_lock()
         self._given.acquire()
-        self._answered = False
+        self._answered = self._ended = False
 
     def refuse(self, error: BaseException) -> None:
         """Wait for the job and answer that its file cannot be run.
@@ -155,6 +159,7 @@ class _Worker:
             self._peer.receive(line)
             if self._job is not None:
                 self._fail(self._job[1], error, "import")
+            if self._job is not None or self._ended:
                 return
 
     def run(self, find: Callable[[], Any], subscribes: tuple[str, ...] | None) -> None:
@@ -214,6 +219,9 @@ class _Worker:
         if method == methods.CANCEL:
             if self._ctx is not None:
                 self._ctx.cancelled = True
+        elif method == methods.SHUTDOWN:
+            reply.result(None)
+            self._on_end()
         elif method != methods.EXECUTE:
             raise MethodNotFoundError(f"a worker has no method {method!r}; it has 'execute'")
         elif self._job is not None:
@@ -227,10 +235,28 @@ class _Worker:
     def _on_end(self) -> None:
         """End with the host: what it does not wait for must not go on running."""
         self._peer.close(PeerClosedError("the host closed the channel"))
+        if self._ended:
+            return
+        self._ended = True
         if self._job is None:
             self._given.release()
         elif not self._answered:
-            os._exit(1)
+            os._exit(0)  # asked to, which is no failure of the worker's
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Do it in a thread of its own, and wait for it."""
+    done = allocate_lock()
+    done.acquire()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            done.release()
+
+    start_new_thread(run, ())
+    done.acquire()
 
 
 class CallFailedError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.test_seed_letter_host import JobFailedError, SeedLetterHost
+from tests.process.seed_letter_host import JobFailedError, SeedLetterHost
 
 FILES = {
     "a missing package": (

@@ -1,150 +1,18 @@
-"""The child under a host that is the specification's ChildProcessRunner to the letter.
+"""What a worker does as a whole, and at its limits, under the specification's host.
 
-It runs plain `python3 worker.py`, sends bare data as the job, registers five methods, splits what
-arrives chunk by chunk, and takes any line with a result for the result.  host-contract section 7.
+Row by row, host-contract section 7 is in test_section_seven.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.process.conftest import WAIT_S, WORKERS
-
-Method = Callable[[dict[str, Any]], Any]
-
-
-class JobFailedError(Exception):
-    """What `json-rpc-2.0` rejects with: the message of the error object."""
-
-
-class SeedLetterHost(asyncio.SubprocessProtocol):
-    """`ChildProcessRunner` of the specification, defects included; a new one for each job.
-
-    Attributes:
-        python: The interpreter and its options.
-        env: What its environment has beside this one's.
-    """
-
-    python: tuple[str, ...] = (sys.executable,)
-    env: Mapping[str, str] = MappingProxyType({})
-
-    def __init__(self) -> None:
-        self.state: dict[str, Any] = {}
-        self.logs: list[dict[str, Any]] = []
-        self.emitted: list[dict[str, Any]] = []
-        self.console: list[str] = []
-        self.lost: list[str] = []
-        self.answers: list[dict[str, Any]] = []
-        self.methods: dict[str, Method] = {
-            "ctx.state.get": lambda p: self.state.get(p["key"]),
-            "ctx.state.set": self._set,
-            "ctx.state.delete": lambda p: self.state.pop(p["key"], None) is not None,
-            "ctx.logger.log": self.logs.append,
-            "ctx.flow.emit": self._emit,
-        }
-        self.exited = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.SubprocessTransport
-        self._answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    async def execute(self, worker: str, data: Any, context: dict[str, Any] | None = None) -> Any:
-        """Run one job as the specification does."""
-        await self.spawn(worker)
-        try:
-            self.send(
-                {
-                    "jsonrpc": "2.0",
-                    "method": "execute",
-                    "params": {"job": data, "context": context or {"flowId": "f1"}},
-                    "id": 1,
-                }
-            )
-            async with asyncio.timeout(WAIT_S):
-                return await self._answer
-        finally:
-            await self.cleanup()
-
-    async def spawn(self, worker: str) -> None:
-        """Start `python3 worker.py` with the whole of this environment."""
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.subprocess_exec(
-            lambda: self,
-            *self.python,
-            str(WORKERS / worker),
-            env={**os.environ, **self.env, "NUXT_QUEUE_CHILD_PROCESS": "1"},
-        )
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Write one line."""
-        self.stdin.write(json.dumps(message).encode() + b"\n")
-
-    @property
-    def stdin(self) -> asyncio.WriteTransport:
-        """The child's stdin."""
-        pipe = self._transport.get_pipe_transport(0)
-        assert isinstance(pipe, asyncio.WriteTransport)
-        return pipe
-
-    async def cleanup(self) -> None:
-        """Send SIGTERM, to the process only."""
-        if self._transport.get_returncode() is None:
-            self._transport.terminate()
-        await asyncio.wait_for(self.exited, WAIT_S)
-        self._transport.close()
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Split a chunk at newlines, forget about the rest of the line before."""
-        if fd == 2:
-            self.console.append(data.decode())
-            return
-        for line in data.decode("utf-8", "replace").split("\n"):
-            if not line.strip():
-                continue
-            try:
-                message = json.loads(line)
-            except ValueError:
-                self.lost.append(line)
-                continue
-            if "method" in message:
-                self._serve(message)
-            elif "result" in message or "error" in message:
-                self._settle(message)
-
-    def process_exited(self) -> None:
-        """Note the end; the specification does not listen."""
-        self.exited.set_result(self._transport.get_returncode())
-
-    def _serve(self, message: dict[str, Any]) -> None:
-        method = self.methods.get(message["method"])
-        if method is None:
-            outcome: dict[str, Any] = {"error": {"code": -32601, "message": "Method not found"}}
-        else:
-            outcome = {"result": method(message["params"])}
-        if "id" in message:
-            self.send({"jsonrpc": "2.0", "id": message["id"], **outcome})
-
-    def _settle(self, message: dict[str, Any]) -> None:
-        self.answers.append(message)
-        if message["id"] != 1 or self._answer.done():
-            return
-        if "error" in message:
-            self._answer.set_exception(JobFailedError(message["error"]["message"]))
-        else:
-            self._answer.set_result(message["result"])
-
-    def _set(self, params: dict[str, Any]) -> None:
-        self.state[params["key"]] = params["value"]
-
-    def _emit(self, params: dict[str, Any]) -> list[Any]:
-        self.emitted.append(params)
-        return []
+from tests.process.conftest import WAIT_S
+from tests.process.seed_letter_host import CONTEXT, JobFailedError, SeedLetterHost
 
 
 @pytest.fixture
@@ -153,17 +21,6 @@ async def host() -> AsyncIterator[SeedLetterHost]:
     made = SeedLetterHost()
     yield made
     assert made.lost == []
-
-
-CONTEXT = {
-    "jobId": "j1",
-    "queue": "q",
-    "flowId": "f1",
-    "flowName": "ml-flow",
-    "stepName": "train",
-    "stepId": "f1__train__attempt-1",
-    "attempt": 1,
-}
 
 
 async def test_a_worker_runs_unchanged(host: SeedLetterHost) -> None:
@@ -282,9 +139,7 @@ async def test_a_worker_has_one_job_and_knows_one_method(host: SeedLetterHost) -
     execute = {"jsonrpc": "2.0", "method": "execute", "params": {"job": 1}, "id": 1}
     for message in (execute, {**execute, "id": 2}, {**execute, "method": "other", "id": 3}):
         host.send(message)
-    async with asyncio.timeout(WAIT_S):
-        while len(host.answers) < 2:  # noqa: ASYNC110 the host has no event for it
-            await asyncio.sleep(0.005)
+    await host.until(lambda: len(host.answers) == 2)
     codes = {answer["id"]: answer["error"]["code"] for answer in host.answers}
     assert codes == {2: -32001, 3: -32601}
     await host.cleanup()
@@ -294,11 +149,9 @@ async def test_a_worker_ends_with_its_host(host: SeedLetterHost) -> None:
     """Row 25: the end of stdin, also in the middle of the work."""
     await host.spawn("ends_with_its_host.py")
     host.send({"jsonrpc": "2.0", "method": "execute", "params": {"job": 1}, "id": 1})
-    async with asyncio.timeout(WAIT_S):
-        while not host.logs:  # noqa: ASYNC110 the host has no event for it
-            await asyncio.sleep(0.005)
+    await host.until(lambda: host.logs)
     host.stdin.close()
-    assert await asyncio.wait_for(host.exited, WAIT_S) == 1
+    assert await asyncio.wait_for(host.exited, WAIT_S) == 0
     await host.cleanup()
 
 
