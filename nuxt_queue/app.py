@@ -143,7 +143,7 @@ def child_runner(
         path,
         runtime,
         config.timeout_ms if timeout_ms is None else timeout_ms,
-        python=interpreter(config.command, config.venv, settings.root),
+        command=(interpreter(config.command, config.venv, settings.root),),
         args=config.args,
     )
 

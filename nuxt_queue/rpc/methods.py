@@ -9,6 +9,9 @@ from __future__ import annotations
 EXECUTE = "execute"  # parent to child: {job, context}
 SHUTDOWN = "shutdown"  # parent to child: end, as at the end of stdin
 CANCEL = "cancel"  # parent to child, a notification: stop if you can
+# Child to parent, a notification, only to a parent that frames by lines: the file has been
+# imported and the handler is about to be called.
+STARTED = "started"
 
 STATE_GET = "ctx.state.get"  # {key}
 STATE_SET = "ctx.state.set"  # {key, value, opts?: {ttl}}
@@ -48,3 +51,7 @@ ENV_CHILD = "NUXT_QUEUE_CHILD_PROCESS"
 ENV_FRAMING = "NQ_RPC_FRAMING"
 # A descriptor that takes the worker's stdout, so that the parent can tell it from stderr.
 ENV_STDOUT_FD = "NQ_STDOUT_FD"
+# "<read>,<write>": the descriptors of the wire, when it is not on stdin and stdout.
+ENV_WIRE_FDS = "NQ_WIRE_FDS"
+# "<parent>.<process>": marks a worker's process and whatever it starts, so that it can be found.
+ENV_COOKIE = "NQ_COOKIE"

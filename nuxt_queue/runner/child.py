@@ -26,8 +26,9 @@ from nuxt_queue.errors import (
 from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.peer import Peer, Reply
 from nuxt_queue.rpc.values import to_json
+from nuxt_queue.runner.launch import Launch, LaunchOptions
 from nuxt_queue.runner.process import ChildProcess, Timeouts, describe_exit
-from nuxt_queue.runner.runtimes import Launch, python_launch
+from nuxt_queue.runner.runtimes import make_launch
 from nuxt_queue.services.context import JobContext, JobHandler
 
 __all__ = ["ChildProcessRunner"]
@@ -46,12 +47,11 @@ class ChildProcessRunner:
 
     Args:
         worker_path: The worker file.
-        runtime: Only `python` so far.
+        runtime: Its name, as `runtimes.make_launch` knows it.
         timeout_ms: How long one job may take, in milliseconds.
         timeouts: The steps of a child's end.
         max_message: The longest line of the protocol, in bytes.
-        options: What `runtimes.python_launch` takes: `python`, `args`, `env`, `env_passthrough`,
-            `cwd`.
+        options: The fields of `LaunchOptions`.
 
     Raises:
         ConfigError: If the worker, the runtime or the timeout cannot be used.
@@ -67,11 +67,9 @@ class ChildProcessRunner:
         max_message: int = _MAX_MESSAGE,
         **options: Any,
     ) -> None:
-        if runtime != "python":
-            raise ConfigError(f"unknown runtime {runtime!r} for {worker_path}; known: python")
         if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int) or timeout_ms <= 0:
             raise ConfigError(f"timeout is {timeout_ms!r}; give milliseconds above 0")
-        self.launch = python_launch(Path(worker_path), **options)
+        self.launch = make_launch(runtime, Path(worker_path), LaunchOptions(**options))
         self.timeout_ms = timeout_ms
         self.max_message = max_message
         self.timeouts = timeouts or Timeouts()
@@ -136,9 +134,7 @@ class _Run:
         try:
             return await ChildProcess.start(
                 launch,
-                on_wire=self._on_line,
-                on_output=self._on_output,
-                on_oversize=self._on_oversize,
+                self,
                 max_message=self._runner.max_message,
                 timeouts=self._runner.timeouts,
             )
@@ -194,16 +190,19 @@ class _Run:
             missing = " without a result" if returncode >= 0 else ""
             self._crash(describe_exit(returncode) + missing, returncode)
 
-    def _on_line(self, line: bytes) -> None:
+    def on_line(self, line: bytes) -> None:
+        """Take a line of the protocol."""
         self._peer.receive(line)
         if self._peer.violations > _MAX_VIOLATIONS:
             self._crash(f"broke the protocol more than {_MAX_VIOLATIONS} times")
 
-    def _on_oversize(self) -> None:
+    def on_oversize(self) -> None:
+        """Give up: what comes behind such a line cannot be told from it."""
         limit = self._runner.max_message
         self._crash(f"sent a message larger than the limit of {limit} bytes")
 
-    def _on_output(self, stream: str, line: bytes) -> None:
+    def on_output(self, stream: str, line: bytes) -> None:
+        """Record a line that the worker printed."""
         if stream == "stderr":
             self._tail.append(line)
             self._tail_size += len(line) + 1

@@ -14,12 +14,12 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from nuxt_queue.rpc import methods
-from nuxt_queue.runner.runtimes import Launch
+from nuxt_queue.runner.launch import Launch
 
-__all__ = ["ChildProcess", "Timeouts", "describe_exit"]
+__all__ = ["ChildProcess", "Listener", "Timeouts", "describe_exit"]
 
 _POLL_S = 0.01  # between looks at a process on systems without pidfd
 
@@ -34,6 +34,19 @@ class Timeouts:
     term_s: float = 2.0
     # After the exit: time for what it wrote last to be read.  A pipe can be held open for ever.
     drain_s: float = 1.0
+
+
+class Listener(Protocol):
+    """Whoever a child's lines belong to: the job that it runs."""
+
+    def on_line(self, line: bytes) -> None:
+        """Take a line of the protocol."""
+
+    def on_output(self, stream: str, line: bytes) -> None:
+        """Take a line that was printed to `stdout` or `stderr`."""
+
+    def on_oversize(self) -> None:
+        """Hear, once, that a message exceeds the limit; nothing more comes over the wire."""
 
 
 class _Lines(asyncio.Protocol):
@@ -104,14 +117,18 @@ class ChildProcess:
         pid: Its process id, which is its group's id too.
         exited: Settles with the exit code, negative for a signal, once the child has ended; its
             group has been killed by then.
+        listener: Who gets its lines; a process that runs one job after another changes it.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], timeouts: Timeouts) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], listener: Listener, timeouts: Timeouts
+    ) -> None:
         self._popen, self._timeouts = popen, timeouts
+        self.listener = listener
         self.pid = popen.pid
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stdin: asyncio.WriteTransport | None = None
-        self._reads: list[tuple[asyncio.BaseTransport, _Lines]] = []
+        self._reads: list[tuple[asyncio.ReadTransport, _Lines]] = []
         self._drained = False
         self._watch()
 
@@ -119,10 +136,8 @@ class ChildProcess:
     async def start(
         cls,
         launch: Launch,
+        listener: Listener,
         *,
-        on_wire: Callable[[bytes], None],
-        on_output: Callable[[str, bytes], None],
-        on_oversize: Callable[[], None],
         max_message: int,
         timeouts: Timeouts,
     ) -> ChildProcess:
@@ -130,9 +145,7 @@ class ChildProcess:
 
         Args:
             launch: The command, environment and folder.
-            on_wire: Called with each line of the protocol.
-            on_output: Called with `stdout` or `stderr` and each line that the worker printed.
-            on_oversize: Called once when a message exceeds `max_message` bytes.
+            listener: Who gets its lines.
             max_message: The longest line of the protocol, in bytes.
             timeouts: The steps of its end.
 
@@ -159,13 +172,13 @@ class ChildProcess:
             raise
         finally:
             os.close(capture)
-        self = cls(popen, timeouts)
+        self = cls(popen, listener, timeouts)
         output = os.fdopen(captured, "rb", 0)
         try:
             await self._connect(
-                (popen.stdout, _Lines(on_wire, max_message, on_oversize)),
-                (popen.stderr, _Lines(lambda line: on_output("stderr", line), _OUTPUT_LINE)),
-                (output, _Lines(lambda line: on_output("stdout", line), _OUTPUT_LINE)),
+                (popen.stdout, _Lines(self._line, max_message, self._oversize)),
+                (popen.stderr, _Lines(lambda line: self._output("stderr", line), _OUTPUT_LINE)),
+                (output, _Lines(lambda line: self._output("stdout", line), _OUTPUT_LINE)),
             )
         except BaseException:  # cancelled half-way, or out of descriptors
             self._signal_group(signal.SIGKILL)
@@ -185,6 +198,17 @@ class ChildProcess:
         """Send a line; one that a dead child never reads is dropped."""
         if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.write(line)
+
+    def pause_reading(self) -> None:
+        """Read nothing for now: what the child writes fills its pipes, and then it waits."""
+        for transport, _ in self._reads:
+            transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+        for transport, _ in self._reads:
+            if not transport.is_closing():
+                transport.resume_reading()
 
     async def drain(self) -> None:
         """Wait, once and for a bounded time, until everything the child wrote has been read."""
@@ -212,6 +236,15 @@ class ChildProcess:
         if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.abort()
         return by_itself
+
+    def _line(self, line: bytes) -> None:
+        self.listener.on_line(line)
+
+    def _output(self, stream: str, line: bytes) -> None:
+        self.listener.on_output(stream, line)
+
+    def _oversize(self) -> None:
+        self.listener.on_oversize()
 
     async def _connect(self, *reads: tuple[Any, _Lines]) -> None:
         loop = asyncio.get_running_loop()

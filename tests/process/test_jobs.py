@@ -223,7 +223,7 @@ async def test_a_worker_may_be_a_link(host: Host, tmp_path: Path) -> None:
         ({"timeout_ms": True}, "timeout is True; give milliseconds above 0"),
         ({"timeout_ms": 1.5}, "timeout is 1.5; give milliseconds above 0"),
         ({"runtime": "ruby"}, "unknown runtime 'ruby'"),
-        ({"worker_path": WORKERS}, "is a directory; give the path of a .py file"),
+        ({"worker_path": WORKERS}, "is a directory; give the path of a worker file"),
         ({"worker_path": "no such.py"}, "the worker no such.py does not exist"),
     ],
     ids=repr,
@@ -242,7 +242,7 @@ async def test_a_python_that_is_not_there_is_named(host: Host, tmp_path: Path) -
         (str(tmp_path), "Permission denied"),
     ):
         with pytest.raises(WorkerStartError, match=says) as caught:
-            await host.run("echo.py", python=python)
+            await host.run("echo.py", command=(python,))
         assert str(caught.value).startswith(f"cannot start {python}: ")
         assert caught.value.phase == "spawn"
 
@@ -265,7 +265,7 @@ async def test_a_worker_that_is_gone_when_its_job_comes_is_named(
 
 
 async def test_another_python_may_be_named(host: Host) -> None:
-    got = await host.run("says_who_it_is.py", python=sys.executable, args=("-X", "utf8"))
+    got = await host.run("says_who_it_is.py", command=(sys.executable,), args=("-X", "utf8"))
     assert got["name"] == "__main__"
 
 

@@ -1,0 +1,111 @@
+"""Launch: everything that is needed to start a worker's process, whatever its runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nuxt_queue.errors import ConfigError
+from nuxt_queue.rpc import methods
+
+__all__ = ["Launch", "LaunchOptions", "Limits", "child_environment", "worker_file"]
+
+# What a child may see of its parent's environment.  Everything else may be a secret.
+_PASSED = frozenset(
+    {
+        "HOME", "LOGNAME", "USER", "SHELL", "PATH", "TERM", "LANG", "LANGUAGE", "TZ",
+        "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV",
+        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+        "MPLBACKEND", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS",
+        "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
+    }
+)  # fmt: skip
+_PASSED_PREFIXES = ("LC_", "XDG_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "CUDA_", "NVIDIA_")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job's process, and each process that it starts, may use at most.
+
+    Attributes:
+        memory_mb: Address space in MiB; for Node the heap of JavaScript.
+        cpu_seconds: Seconds of processor time.
+    """
+
+    memory_mb: int | None = None
+    cpu_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start a worker's process.
+
+    Attributes:
+        argv: The command and its arguments; never a shell line.
+        env: The child's whole environment.
+        cwd: The folder it starts in.
+        limits: What it may use.
+        private_wire: The protocol runs over the two descriptors that `NQ_WIRE_FDS` names (read,
+            write); stdin is empty and stdout is the worker's own.  Otherwise it starts out on stdin
+            and stdout, and `NQ_STDOUT_FD` names where a worker that takes it off them can print.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+    cwd: Path
+    limits: Limits = Limits()
+    private_wire: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchOptions:
+    """What the settings of a project and of a worker say about starting it.
+
+    Attributes:
+        command: The program, resolved, and arguments that belong to it; empty for the runtime's
+            own.
+        args: Arguments between the command and the worker.
+        env: Variables to set in the child.
+        env_passthrough: Names of the parent's variables to hand on.
+        cwd: Where it runs; the worker's own folder when left out, as a notebook's kernel does.
+        limits: What it may use.
+    """
+
+    command: tuple[str, ...] = ()
+    args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env_passthrough: Sequence[str] = ()
+    cwd: Path | None = None
+    limits: Limits = Limits()
+
+
+def worker_file(worker: Path) -> Path:
+    """Return a worker's absolute path; links stay, since neighbours are found beside them.
+
+    Raises:
+        ConfigError: If it is no file.
+    """
+    path = worker.absolute()
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise ConfigError(f"the worker {worker} {what}; give the path of a worker file")
+    return path
+
+
+def child_environment(env: Mapping[str, str], passthrough: Sequence[str] = ()) -> dict[str, str]:
+    """Return a child's environment: an allow-list of the parent's, and what was asked for."""
+    allowed = _PASSED | set(passthrough)
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name in allowed or name.startswith(_PASSED_PREFIXES)
+    }
+    return {
+        **inherited,
+        "PYTHONUTF8": "1",
+        **env,
+        methods.ENV_CHILD: "1",
+        methods.ENV_FRAMING: "lines",
+    }
