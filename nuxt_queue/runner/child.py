@@ -26,6 +26,7 @@ from nuxt_queue.errors import (
 from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.peer import Peer, Reply
 from nuxt_queue.rpc.values import to_json
+from nuxt_queue.runner.fresh import FreshProcesses, ProcessSource
 from nuxt_queue.runner.launch import Launch, LaunchOptions
 from nuxt_queue.runner.process import ChildProcess, Timeouts, describe_exit
 from nuxt_queue.runner.runtimes import make_launch
@@ -73,6 +74,7 @@ class ChildProcessRunner:
         self.timeout_ms = timeout_ms
         self.max_message = max_message
         self.timeouts = timeouts or Timeouts()
+        self.processes: ProcessSource = FreshProcesses(self.launch, max_message, self.timeouts)
 
     def create_handler(self) -> JobHandler:
         """Return the handler that a manager registers like any other."""
@@ -88,6 +90,10 @@ class ChildProcessRunner:
             WorkerStartError: If the process could not be started.
         """
         return await _Run(self, job_context).execute(job)
+
+    async def close(self) -> None:
+        """End the processes that wait for jobs; running jobs are not touched."""
+        await self.processes.close()
 
 
 class _Run:
@@ -132,18 +138,13 @@ class _Run:
     async def _start(self) -> ChildProcess:
         launch = self._runner.launch
         try:
-            return await ChildProcess.start(
-                launch,
-                self,
-                max_message=self._runner.max_message,
-                timeouts=self._runner.timeouts,
-            )
+            return await self._runner.processes.take(self)
         except OSError as error:
             raise WorkerStartError(self._job_id, launch.argv, _reason(error, launch)) from None
 
     async def _end(self, worker: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
         answered = self._answered  # one that comes from now on, after SIGTERM, is too late
-        by_itself = await self._process.end(gently=answered)
+        by_itself = await self._runner.processes.give_back(self._process, answered=answered)
         watcher.cancel()
         self._peer.close(PeerClosedError("the job has ended"))
         await self._empty_inbox(worker)

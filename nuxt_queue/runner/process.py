@@ -12,16 +12,17 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Protocol
 
 from nuxt_queue.rpc import methods
 from nuxt_queue.runner.launch import Launch
+from nuxt_queue.runner.lines import Lines
 
 __all__ = ["ChildProcess", "Listener", "Timeouts", "describe_exit"]
 
 _POLL_S = 0.01  # between looks at a process on systems without pidfd
+_OUTPUT_LINE = 64 * 1024  # bytes of a printed line; a longer one becomes several log records
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,67 +50,6 @@ class Listener(Protocol):
         """Hear, once, that a message exceeds the limit; nothing more comes over the wire."""
 
 
-class _Lines(asyncio.Protocol):
-    """Cuts a stream of bytes at newlines and keeps the rest until its newline comes.
-
-    A line of more than `limit` bytes is handed on in pieces, unless `on_excess` is given: then it
-    is called once, and the rest of the stream is dropped.
-    """
-
-    def __init__(
-        self,
-        on_line: Callable[[bytes], None],
-        limit: int,
-        on_excess: Callable[[], None] | None = None,
-    ) -> None:
-        self._on_line, self._limit, self._on_excess = on_line, limit, on_excess
-        self._head: list[bytes] = []
-        self._size = 0
-        self._gave_up = False
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._add(line)
-            self._end_line()
-        self._add(rest)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's signature
-        self._end_line()
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-    def _add(self, piece: bytes) -> None:
-        if self._gave_up or not piece:
-            return
-        self._head.append(piece)
-        self._size += len(piece)
-        if self._size > self._limit:
-            self._overflow()
-
-    def _overflow(self) -> None:
-        if self._on_excess is not None:
-            self._gave_up = True
-            self._head.clear()
-            self._on_excess()
-            return
-        whole = memoryview(b"".join(self._head))
-        while len(whole) > self._limit:
-            self._on_line(bytes(whole[: self._limit]))
-            whole = whole[self._limit :]
-        self._head, self._size = [bytes(whole)], len(whole)
-
-    def _end_line(self) -> None:
-        if not self._head:
-            return
-        whole = self._head[0] if len(self._head) == 1 else b"".join(self._head)
-        self._head.clear()
-        self._size = 0
-        if whole.strip():
-            self._on_line(whole)
-
-
 class ChildProcess:
     """One running child.
 
@@ -127,8 +67,8 @@ class ChildProcess:
         self.listener = listener
         self.pid = popen.pid
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._stdin: asyncio.WriteTransport | None = None
-        self._reads: list[tuple[asyncio.ReadTransport, _Lines]] = []
+        self._requests: asyncio.WriteTransport | None = None
+        self._reads: list[tuple[asyncio.ReadTransport, Lines]] = []
         self._drained = False
         self._watch()
 
@@ -152,41 +92,26 @@ class ChildProcess:
         Raises:
             OSError: If the command cannot be started.
         """
-        captured, capture = os.pipe()
-        try:
-            # No shell and no preexec_fn: both run code between fork and exec.
-            # It blocks for the fork only, and must run in the loop's own thread.
-            popen = subprocess.Popen(  # noqa: ASYNC220, S603 see above; the command is configured
-                launch.argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(capture,),
-                env={**launch.env, methods.ENV_STDOUT_FD: str(capture)},
-                cwd=launch.cwd,
-                start_new_session=True,
-                bufsize=0,
-            )
-        except BaseException:
-            os.close(captured)
-            raise
-        finally:
-            os.close(capture)
-        self = cls(popen, listener, timeouts)
-        output = os.fdopen(captured, "rb", 0)
-        try:
-            await self._connect(
-                (popen.stdout, _Lines(self._line, max_message, self._oversize)),
-                (popen.stderr, _Lines(lambda line: self._output("stderr", line), _OUTPUT_LINE)),
-                (output, _Lines(lambda line: self._output("stdout", line), _OUTPUT_LINE)),
-            )
-        except BaseException:  # cancelled half-way, or out of descriptors
-            self._signal_group(signal.SIGKILL)
-            await asyncio.shield(self.end(gently=False))
-            for pipe in (popen.stdin, popen.stdout, popen.stderr, output):
-                if pipe is not None:
-                    pipe.close()
-            raise
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            requests, to_child = _pipe(theirs, ours)
+            wire, answers = _pipe(ours, theirs)
+            stdout, printed = _pipe(ours, theirs)
+            stderr, complaints = _pipe(ours, theirs)
+            popen = _spawn(launch, requests, answers, printed, complaints)
+            theirs.close()
+            self = cls(popen, listener, timeouts)
+            try:
+                await self._connect(
+                    to_child,
+                    (wire, Lines(self._line, max_message, self._oversize)),
+                    (stderr, Lines(lambda line: self._output("stderr", line), _OUTPUT_LINE)),
+                    (stdout, Lines(lambda line: self._output("stdout", line), _OUTPUT_LINE)),
+                )
+            except BaseException:  # cancelled half-way, or out of descriptors
+                self._signal_group(signal.SIGKILL)
+                await asyncio.shield(self.end(gently=False))
+                raise
+            ours.pop_all()  # the transports close them
         return self
 
     @property
@@ -196,8 +121,8 @@ class ChildProcess:
 
     def write(self, line: bytes) -> None:
         """Send a line; one that a dead child never reads is dropped."""
-        if self._stdin is not None and not self._stdin.is_closing():
-            self._stdin.write(line)
+        if self._requests is not None and not self._requests.is_closing():
+            self._requests.write(line)
 
     def pause_reading(self) -> None:
         """Read nothing for now: what the child writes fills its pipes, and then it waits."""
@@ -233,8 +158,8 @@ class ChildProcess:
         await self.drain()
         for transport, _ in self._reads:
             transport.close()
-        if self._stdin is not None and not self._stdin.is_closing():
-            self._stdin.abort()
+        if self._requests is not None and not self._requests.is_closing():
+            self._requests.abort()
         return by_itself
 
     def _line(self, line: bytes) -> None:
@@ -246,13 +171,13 @@ class ChildProcess:
     def _oversize(self) -> None:
         self.listener.on_oversize()
 
-    async def _connect(self, *reads: tuple[Any, _Lines]) -> None:
+    async def _connect(self, to_child: IO[bytes], *reads: tuple[IO[bytes], Lines]) -> None:
         loop = asyncio.get_running_loop()
-        self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._popen.stdin)
+        self._requests, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, to_child)
         for pipe, lines in reads:
             await self._read(pipe, lines)
 
-    async def _read(self, pipe: Any, lines: _Lines) -> None:
+    async def _read(self, pipe: IO[bytes], lines: Lines) -> None:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: lines, pipe)
         self._reads.append((transport, lines))
 
@@ -295,8 +220,45 @@ class ChildProcess:
         return self.exited.done()
 
 
-# A printed line longer than this becomes several log records.
-_OUTPUT_LINE = 64 * 1024
+def _pipe(
+    readers: contextlib.ExitStack, writers: contextlib.ExitStack
+) -> tuple[IO[bytes], IO[bytes]]:
+    """Open a pipe; each stack closes its end of it."""
+    read, write = os.pipe()
+    return (
+        readers.enter_context(os.fdopen(read, "rb", 0)),
+        writers.enter_context(os.fdopen(write, "wb", 0)),
+    )
+
+
+def _spawn(
+    launch: Launch,
+    requests: IO[bytes],
+    answers: IO[bytes],
+    printed: IO[bytes],
+    complaints: IO[bytes],
+) -> subprocess.Popen[bytes]:
+    """Start a process with its ends of the pipes.
+
+    No shell and no preexec_fn: both run code between fork and exec.  It blocks for the fork only,
+    and must run in the loop's own thread.
+    """
+    if launch.private_wire:
+        stdin, stdout, passed = None, printed, [requests.fileno(), answers.fileno()]
+        told = {methods.ENV_WIRE_FDS: f"{requests.fileno()},{answers.fileno()}"}
+    else:
+        stdin, stdout, passed = requests, answers, [printed.fileno()]
+        told = {methods.ENV_STDOUT_FD: str(printed.fileno())}
+    return subprocess.Popen(  # noqa: S603 the command is configured
+        launch.argv,
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=complaints,
+        pass_fds=passed,
+        env={**launch.env, **told},
+        cwd=launch.cwd,
+        start_new_session=True,
+    )
 
 
 def describe_exit(returncode: int) -> str:

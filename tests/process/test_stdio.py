@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nuxt_queue.errors import HandlerError, WorkerCrashedError
-from tests.process.conftest import QUICK, Host
+from nuxt_queue.runner.fresh import FreshProcesses
+from tests.process.conftest import QUICK, SCOPE, WORKERS, Host, settled
 
 
 async def test_everything_that_is_printed_is_a_log_line_and_nothing_else(host: Host) -> None:
@@ -166,3 +169,16 @@ def handler(job, ctx):
         claimed().write(b"garbage\\n")
     return job["data"]
 """
+
+
+async def test_a_runtime_that_cannot_move_its_stdout_has_a_wire_of_its_own(host: Host) -> None:
+    """Faults 21 and 22: what it prints, a forged answer included, is output."""
+    runner = host.runner("speaks_over_a_private_wire.py")
+    command = (sys.executable, str(WORKERS / "speaks_over_a_private_wire.py"))
+    runner.launch = replace(runner.launch, argv=command, private_wire=True)
+    runner.processes = FreshProcesses(runner.launch, runner.max_message, QUICK)
+
+    got = await settled(runner.execute({"id": "1", "data": {"x": 1}}, host.service.for_job(SCOPE)))
+
+    assert got == {"data": {"x": 1}, "stdin": ""}
+    assert await host.printed() == ["on stdout", '{"jsonrpc": "2.0", "id": 1, "result": "FORGED"}']

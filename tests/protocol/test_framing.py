@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nuxt_queue.errors import PeerClosedError
 from nuxt_queue.rpc.codec import decode, encode
-from nuxt_queue.runner.process import _Lines
+from nuxt_queue.runner.lines import Lines
 from nuxt_queue.sdk.stdio import StdioChannel
 
 WAIT_S = 10.0
@@ -46,7 +46,7 @@ async def test_the_parent_finds_the_same_lines_however_they_are_cut() -> None:
     @settings(max_examples=200, deadline=None)
     def check(lines: list[bytes], cuts: list[int], last_is_open: bool) -> None:  # noqa: FBT001 hypothesis draws it
         seen: list[bytes] = []
-        reader = _Lines(seen.append, 1_000)
+        reader = Lines(seen.append, 1_000)
         stream = b"\n".join(lines) + (b"" if last_is_open else b"\n")
         for chunk in chunks(stream, cuts):
             reader.data_received(chunk)
@@ -65,12 +65,12 @@ async def test_the_parent_reads_a_message_cut_at_every_byte() -> None:
         stream = b"".join(line + end for line in raw)
         for at in range(len(stream) + 1):
             seen: list[bytes] = []
-            reader = _Lines(seen.append, 1_000)
+            reader = Lines(seen.append, 1_000)
             reader.data_received(stream[:at])
             reader.data_received(stream[at:])
             assert [decode(line) for line in seen] == [values[0], *values]
         one_by_one: list[bytes] = []
-        reader = _Lines(one_by_one.append, 1_000)
+        reader = Lines(one_by_one.append, 1_000)
         for byte in stream:
             reader.data_received(bytes([byte]))
         assert [decode(line) for line in one_by_one] == [values[0], *values]
@@ -82,7 +82,7 @@ async def test_a_message_may_be_as_long_as_the_limit_and_no_longer(size: int, ch
     """Faults 24 and 25: limit - 1, limit, limit + 1."""
     seen: list[bytes] = []
     excess: list[None] = []
-    reader = _Lines(seen.append, 100, lambda: excess.append(None))
+    reader = Lines(seen.append, 100, lambda: excess.append(None))
 
     stream = b"x" * size + b"\nnext\n"
     for at in range(0, len(stream), chunk):
@@ -99,7 +99,7 @@ async def test_the_rest_of_a_message_that_is_too_long_is_never_taken_for_one() -
     """Faults 22 and 24: a result could be hidden in it."""
     seen: list[bytes] = []
     excess: list[None] = []
-    reader = _Lines(seen.append, 100, lambda: excess.append(None))
+    reader = Lines(seen.append, 100, lambda: excess.append(None))
 
     for _ in range(10):
         reader.data_received(b"x" * 60)
@@ -112,7 +112,7 @@ async def test_the_rest_of_a_message_that_is_too_long_is_never_taken_for_one() -
 async def test_printed_text_without_a_newline_is_handed_on_in_pieces() -> None:
     """Faults 24: at most the limit each, and nothing lost."""
     seen: list[bytes] = []
-    reader = _Lines(seen.append, 100)
+    reader = Lines(seen.append, 100)
 
     for size in (30, 250, 1, 99, 100, 101, 1_000):
         reader.data_received(b"x" * size)
