@@ -1,11 +1,16 @@
 """The managers that the contract holds for.
 
 A further manager joins with a Bench of its own and a line in `BENCHES`; no test names a manager.
+
+Time: a bench has a clock, `now_ms`, and `pass_time` lets it go on, by hand where the engine takes
+its time from us and by waiting where it does not.  A test asserts that something was not early, by
+the bench's clock; it never asserts that something was quick.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -23,9 +28,15 @@ WAIT_S = 5.0
 
 
 class Bench:
-    """A manager with everything around it, and time that the test may let pass."""
+    """A manager with everything around it, and time that the test may let pass.
+
+    Attributes:
+        manager: What is tested.
+        poll_s: The pause between two looks at something that has no event of its own.
+    """
 
     manager: WorkerManager
+    poll_s: float = 0.005
 
     def __init__(self) -> None:
         self.bus = EventBus()
@@ -41,15 +52,23 @@ class Bench:
         """Leave nothing behind."""
         await self.manager.close_all(grace_s=0)
 
+    def now_ms(self) -> float:
+        """Return the time by which the queue's delays are measured."""
+        return time.time() * 1000
+
     async def pass_time(self, ms: int) -> None:
-        """Let the queue's clock go on."""
+        """Let that clock go on."""
+        await asyncio.sleep(ms / 1000)
+
+    async def stored(self, queue: str, job_id: str) -> JobRecord | None:
+        """Return a job as it is kept, also when the manager is closed."""
         raise NotImplementedError
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Let the loop turn until something is so."""
         async with asyncio.timeout(WAIT_S):
             while not is_so():  # noqa: ASYNC110 what it waits for has no event of its own
-                await asyncio.sleep(0)
+                await asyncio.sleep(self.poll_s)
 
     async def stands(self, job_id: str, state: JobState) -> None:
         """Let the loop turn until a job of queue `q` has a state."""
@@ -57,7 +76,7 @@ class Bench:
             job = await self.manager.get_job("q", job_id)
             while job is None or job.state != state:
                 job = await self.manager.get_job("q", job_id)
-                await asyncio.sleep(0)
+                await asyncio.sleep(self.poll_s)
 
     async def ended(self, queue: str, job_id: str) -> JobRecord:
         """Wait until a job has completed or failed for good; return it."""
@@ -89,14 +108,24 @@ class Bench:
 class MemoryBench(Bench):
     """The memory manager under a clock that the test moves."""
 
+    poll_s = 0
+
     async def open(self) -> None:
         self.clock = ManualClock()
         self.manager = MemoryWorkerManager(
             self.contexts, clock=self.clock, runtimes=worker_file_runtime
         )
 
+    def now_ms(self) -> float:
+        return self.clock.now_ms()
+
     async def pass_time(self, ms: int) -> None:
+        for _ in range(5):  # what is under way comes first, as it does in real time
+            await asyncio.sleep(0)
         self.clock.advance(ms)
+
+    async def stored(self, queue: str, job_id: str) -> JobRecord | None:
+        return await self.manager.get_job(queue, job_id)
 
 
 BENCHES: list[type[Bench]] = [MemoryBench]

@@ -43,8 +43,10 @@ async def test_running_jobs_finish_within_the_grace_and_no_other_starts(bench: B
     slow.go.set()
     await closing
 
-    assert (await bench.ended("q", first)).returnvalue == "done"
-    waiting = await bench.manager.get_job("q", second)
+    done = await bench.stored("q", first)
+    waiting = await bench.stored("q", second)
+    assert done is not None
+    assert (done.state, done.returnvalue) == ("completed", "done")
     assert waiting is not None
     assert waiting.state == "waiting"
 
@@ -61,7 +63,7 @@ async def test_a_job_that_outlasts_the_grace_waits_again_without_a_used_attempt(
 
     await bench.manager.close_all(grace_s=0)
 
-    job = await bench.manager.get_job("q", job_id)
+    job = await bench.stored("q", job_id)
     assert job is not None
     assert (job.state, job.attempts_made, job.failed_reason) == ("waiting", 0, None)
     assert slow.cancelled
@@ -117,9 +119,9 @@ async def test_the_next_step_is_accepted_while_the_manager_closes(bench: Bench) 
     slow.go.set()
     await closing
 
-    done = await bench.manager.get_job("q", first)
+    done = await bench.stored("q", first)
     assert done is not None
-    following = await bench.manager.get_job("q", done.returnvalue)
+    following = await bench.stored("q", done.returnvalue)
     assert following is not None
     assert following.state == "waiting"
 

@@ -91,18 +91,24 @@ async def test_queues_do_not_wait_for_each_other(bench: Bench) -> None:
 
 
 async def test_a_delayed_job_waits_for_its_time(bench: Bench) -> None:
-    await bench.manager.register_worker("q", "a", echo)
-    job_id = await bench.manager.enqueue("q", "a", 1, {"delay": 500})
+    started: list[float] = []
 
-    await bench.pass_time(400)
-    waiting = await bench.manager.get_job("q", job_id)
-    counts = await bench.manager.get_job_counts("q")
-    await bench.pass_time(200)
+    async def note(_job: dict[str, Any], _context: JobContext) -> None:
+        started.append(bench.now_ms())
 
+    await bench.manager.register_worker("q", "a", note)
+    enqueued = bench.now_ms()
+    soon = await bench.manager.enqueue("q", "a", 1, {"delay": 300})
+    late = await bench.manager.enqueue("q", "a", 2, {"delay": 600_000})
+
+    waiting = await bench.manager.get_job("q", late)
     assert waiting is not None
     assert waiting.state == "delayed"
-    assert counts["delayed"] == 1
-    assert (await bench.ended("q", job_id)).state == "completed"
+    assert (await bench.manager.get_job_counts("q"))["delayed"] == 2
+    await bench.pass_time(300)
+    assert (await bench.ended("q", soon)).state == "completed"
+    assert started[0] - enqueued >= 299  # queues keep whole milliseconds
+    assert (await bench.manager.get_job_counts("q"))["delayed"] == 1
 
 
 async def test_a_second_job_of_the_same_id_is_not_made(bench: Bench) -> None:
