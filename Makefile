@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NODE_READY := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check fmt cov bench clean
@@ -22,10 +23,17 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import matplotlib.font_manager' 2>/dev/null
 	@touch $@
 
+# Node's packages are for the tests only: tsx, as a project with TypeScript workers has it, and BullMQ's own library.
+$(NODE_READY): tests/node/package.json tests/node/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "make: the tests run Node workers too, and there is no 'node' or no 'npm' here; install Node.js 20 or newer"; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "make: the tests need Node.js 20 or newer, and 'node' is $$(node --version)"; exit 1; }
+	@npm ci --prefix tests/node --loglevel=error --no-progress >/dev/null || { echo "make: npm could not install the packages of tests/node/package-lock.json (its own message is above)"; exit 1; }
+	@touch $@
+
 demo: $(READY)  ## the whole way: export three notebooks, scan, run the flow in real processes
 	@$(BIN)/python -m nbtools.demo notebooks
 
-test: $(READY)  ## all tests, and the notebooks' stored outputs twice in a row
+test: $(READY) $(NODE_READY)  ## all tests, and the notebooks' stored outputs twice in a row
 	@$(BIN)/python -m pytest
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
@@ -45,11 +53,11 @@ fmt: $(READY)  ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-cov: $(READY)  ## test coverage, children included
+cov: $(READY) $(NODE_READY)  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY)  ## what a job costs, as ratios to a bare Python
 	@for name in start wire discovery; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove what make made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	@rm -rf $(VENV) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
