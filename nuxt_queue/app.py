@@ -25,7 +25,7 @@ from nuxt_queue.errors import (
 from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
 from nuxt_queue.runner import ChildProcessRunner
-from nuxt_queue.runner.runtimes import interpreter
+from nuxt_queue.runner.programs import resolve_command
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
 from nuxt_queue.services.flows import FlowEngine, FlowRun
@@ -143,7 +143,7 @@ def child_runner(
         path,
         runtime,
         config.timeout_ms if timeout_ms is None else timeout_ms,
-        command=(interpreter(config.command, config.venv, settings.root),),
+        command=resolve_command(runtime, config, settings.root),
         args=config.args,
     )
 

@@ -116,10 +116,10 @@ async def test_workers_run_on_the_python_of_the_projects_virtual_environment(
     [
         (
             'venv = "nowhere"',
-            "there is no {root}/nowhere/bin/python; make it with: python3 -m venv",
+            "there is no {root}/nowhere; make it with: python3 -m venv",
         ),
-        ('command = "python9"', "there is no 'python9' on the path; give its whole path"),
-        ('command = "bin/python"', "{root}/bin/python is no program that can be run"),
+        ('command = "python9"', 'there is no "python9" on the path ('),
+        ('command = "bin/python"', "{root}/bin/python does not exist; name another program"),
         ('process = "fork"', 'process is "fork", which is not there yet; use "spawn"'),
     ],
 )

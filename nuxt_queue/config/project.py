@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from nuxt_queue.config.settings import MAX_MS, Settings, closest
+from nuxt_queue.config.settings import (
+    MAX_MS,
+    SUSPICIOUS_MS,
+    Settings,
+    closest,
+    suspicious_ms,
+)
 from nuxt_queue.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +32,10 @@ _TIMEOUT_MS = {"node-isolated": 600_000}
 _DEFAULT_TIMEOUT_MS = 300_000
 
 Text = Annotated[str, Field(min_length=1)]
+Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9_+-]+$")]
+
+# A notebook becomes a worker first; the others hold the configs of workers.
+_NO_WORKERS = frozenset({".ipynb", ".json", ".toml"})
 
 
 class RuntimeConfig(Settings):
@@ -33,11 +43,15 @@ class RuntimeConfig(Settings):
 
     Attributes:
         enabled: False refuses workers of this runtime.
-        command: The program; relative ones with a slash are below the project's root.
-        venv: A virtual environment whose interpreter is used, below the project's root.
+        command: The program and arguments that belong to it, split as a shell would, without one;
+            relative ones with a slash are below the project's root.
+        venv: A virtual environment below the project's root, in which the program is looked up;
+            without a command its Python.
         timeout_ms: The limit of one attempt when the worker states none (wire: `timeout`).
         args: Arguments between the command and the worker.
         process: How a process is had: a fresh one, a fork of a warm one, or a warm one again.
+        suffixes: The files that are workers of this runtime; the config of `x.pl` is in `x.pl.toml`
+            or `x.pl.json` beside it.
     """
 
     enabled: bool = Field(True, description="true or false")
@@ -52,6 +66,7 @@ class RuntimeConfig(Settings):
     process: Literal["spawn", "fork", "reuse"] = Field(
         "spawn", description='"spawn", "fork" or "reuse"'
     )
+    suffixes: list[Suffix] = Field([], description='a list of file suffixes such as [".pl"]')
 
 
 class _Table(Settings):
@@ -112,6 +127,19 @@ class ProjectConfig:
             )
         return runtime
 
+    def claimed_by(self, suffix: str) -> str | None:
+        """Return the runtime whose files have a suffix, if one says so."""
+        return next((n for n, r in self.runtimes.items() if suffix in r.suffixes), None)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each setting that its author probably does not mean."""
+        return [
+            f"{_TABLE}.runtimes.{name}.{suspicious_ms('timeout', runtime.timeout_ms)}"
+            for name, runtime in self.runtimes.items()
+            if runtime.timeout_ms < SUSPICIOUS_MS
+        ]
+
     def timeout_ms(self, worker: WorkerConfig) -> int:
         """Return how long one attempt of a worker may take.
 
@@ -141,14 +169,34 @@ class ProjectConfig:
             name: _runtime(name, settings, f"{where}.runtimes.{name}")
             for name, settings in table.runtimes.items()
         }
+        _refuse_claimed_twice(runtimes, where)
         workers = file.parent / table.workers if table.workers else None
         return cls(file.parent, workers, {**_built_in(), **runtimes})
 
 
 def _runtime(name: str, settings: Mapping[str, Any], where: str) -> RuntimeConfig:
-    if name not in KNOWN_RUNTIMES and "command" not in settings:
-        close = closest(name, KNOWN_RUNTIMES)
-        hint = f"did you mean {close}?" if close else "state the program that runs its workers"
-        raise ConfigError(f"{where} is not built in and has no command; {hint}")
     defaults = {"timeout": _TIMEOUT_MS.get(name, _DEFAULT_TIMEOUT_MS)}
+    if name not in KNOWN_RUNTIMES:
+        if "command" not in settings and "venv" not in settings:
+            close = closest(name, KNOWN_RUNTIMES)
+            hint = f"did you mean {close}?" if close else "state the program that runs its workers"
+            raise ConfigError(f"{where} is not built in and has no command; {hint}")
+        return RuntimeConfig.check({**defaults, **settings}, where)
+    if "suffixes" in settings:
+        raise ConfigError(f"{where}.suffixes is for runtimes of your own; {name} has its files")
+    if "venv" in settings and name != "python":
+        raise ConfigError(f"{where}.venv is a Python's; state a command instead")
     return RuntimeConfig.check({**defaults, **settings}, where)
+
+
+def _refuse_claimed_twice(runtimes: Mapping[str, RuntimeConfig], where: str) -> None:
+    claimed: dict[str, str] = {}
+    for name, runtime in runtimes.items():
+        for suffix in runtime.suffixes:
+            setting = f'{where}.runtimes.{name}.suffixes holds "{suffix}"'
+            if suffix == ".py":
+                raise ConfigError(f"{setting}: such a file states its runtime itself")
+            if suffix in _NO_WORKERS:
+                raise ConfigError(f"{setting}, which is never a worker")
+            if claimed.setdefault(suffix, name) != name:
+                raise ConfigError(f"{setting}, which {claimed[suffix]} has already; keep it once")

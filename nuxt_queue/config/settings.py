@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self, get_args
 
@@ -15,13 +16,18 @@ from pydantic_core import ErrorDetails
 
 from nuxt_queue.errors import ConfigError
 
-__all__ = ["MAX_MS", "Settings", "closest", "plain_json"]
+__all__ = ["MAX_MS", "SUSPICIOUS_MS", "Settings", "closest", "plain_json", "suspicious_ms"]
 
 # 24 days: beyond it the timers of Node overflow and fire at once.
 MAX_MS = 2**31 - 1
+# Nobody gives a worker less than a second; whoever writes 30 means seconds.
+SUSPICIOUS_MS = 1_000
 
 _MAX_DEPTH = 64  # a config nested deeper than this is a mistake
 _SHOWN = 60  # characters of a wrong value in a message
+_UNIT = re.compile(
+    r"(?<=[a-z])_?(s|sec|secs|seconds|ms|millis|milliseconds|minutes)$", re.IGNORECASE
+)
 
 
 class Settings(BaseModel):
@@ -60,6 +66,11 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     by_letters = {_letters(name): name for name in known}
     close = difflib.get_close_matches(_letters(word), by_letters, n=1, cutoff=0.7)
     return by_letters[close[0]] if close else None
+
+
+def suspicious_ms(name: str, value: int) -> str:
+    """Say that a time is so short that it was probably given in seconds."""
+    return f"{name} is {value}: timeouts are milliseconds; did you mean {value * 1_000}?"
 
 
 def plain_json(value: Any, path: str) -> Any:
@@ -119,8 +130,11 @@ def _hint(owner: type[Settings], key: str, where: str) -> str:
     if key in owner.elsewhere:
         return f"did you mean {where}.{owner.elsewhere[key]}?"
     known = _fields(owner)
-    close = closest(key, known)
-    return f"did you mean {close}?" if close else f"known keys: {', '.join(known)}"
+    close = closest(key, known) or closest(_UNIT.sub("", key), known)
+    if close is None:
+        return f"known keys: {', '.join(known)}"
+    unit = _UNIT.search(key) and "milliseconds" in str(known[close].description)
+    return f"did you mean {close}, in milliseconds?" if unit else f"did you mean {close}?"
 
 
 def _fields(model: type[Settings]) -> dict[str, FieldInfo]:

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nuxt_queue.config.project import KNOWN_RUNTIMES
-from nuxt_queue.config.settings import closest
+from nuxt_queue.config.settings import SUSPICIOUS_MS, closest, suspicious_ms
 
 __all__ = ["config_warnings"]
-
-# Nobody gives a worker less than a second; whoever writes 30 means seconds.
-_SUSPICIOUS_MS = 1_000
 
 _TIMEOUTS = (
     ("timeout",),
@@ -35,10 +32,9 @@ def _timeouts(config: Mapping[str, Any]) -> Iterator[str]:
     seen = set()
     for keys in _TIMEOUTS:
         value = _at(config, *keys)
-        if type(value) is int and 0 < value < _SUSPICIOUS_MS and value not in seen:
+        if type(value) is int and 0 < value < SUSPICIOUS_MS and value not in seen:
             seen.add(value)
-            path = ".".join(("config", *keys))
-            yield f"{path} is {value}: timeouts are milliseconds; did you mean {value * 1_000}?"
+            yield suspicious_ms(".".join(("config", *keys)), value)
 
 
 def _worker(config: Mapping[str, Any]) -> Iterator[str]:

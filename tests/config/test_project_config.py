@@ -170,3 +170,62 @@ def test_a_broken_pyproject_is_one_line(tmp_path: Path, data: bytes, message: st
 def test_a_runtime_config_of_its_own_is_fresh_processes_for_five_minutes() -> None:
     runtime = RuntimeConfig.check({}, "runtimes.python")
     assert (runtime.process, runtime.timeout_ms, runtime.enabled) == ("spawn", 300000, True)
+
+
+USELESS_SETTINGS = [
+    ('runtimes.node.venv = ".venv"', ".node.venv is a Python's; state a command instead"),
+    (
+        'runtimes.python.suffixes = [".pyw"]',
+        ".python.suffixes is for runtimes of your own; python has its files",
+    ),
+    (
+        'runtimes.x = {command = "x", suffixes = [".py"]}',
+        '.x.suffixes holds ".py": such a file states its runtime itself',
+    ),
+    (
+        'runtimes.x = {command = "x", suffixes = [".toml"]}',
+        '.x.suffixes holds ".toml", which is never a worker',
+    ),
+    (
+        'runtimes.x = {command = "x", suffixes = ["pl"]}',
+        '.x.suffixes[0] is "pl"; expected a list of file suffixes such as [".pl"]',
+    ),
+    (
+        'runtimes = {x={command="x", suffixes=[".pl"]}, y={command="y", suffixes=[".pl"]}}',
+        '.y.suffixes holds ".pl", which x has already; keep it once',
+    ),
+    (
+        "runtimes.python.timeoutSeconds = 30",
+        ".python.timeoutSeconds is no known key; did you mean timeout, in milliseconds?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), USELESS_SETTINGS)
+def test_settings_that_would_have_no_effect_are_refused(
+    tmp_path: Path, lines: str, message: str
+) -> None:
+    """Faults 92."""
+    file = project(tmp_path, f"[tool.nuxt-queue]\n{lines}\n") / "pyproject.toml"
+    with pytest.raises(ConfigError) as caught:
+        ProjectConfig.find(tmp_path)
+    assert str(caught.value) == f"{file} [tool.nuxt-queue].runtimes{message}"
+
+
+def test_a_timeout_that_was_probably_meant_in_seconds_is_a_warning(tmp_path: Path) -> None:
+    """Faults 92."""
+    found = ProjectConfig.find(
+        project(tmp_path, "[tool.nuxt-queue.runtimes.python]\ntimeout = 300\n")
+    )
+    (warning,) = found.warnings
+    assert warning == (
+        "[tool.nuxt-queue].runtimes.python.timeout is 300: timeouts are milliseconds;"
+        " did you mean 300000?"
+    )
+    assert ProjectConfig(tmp_path).warnings == []
+
+
+def test_a_suffix_has_one_runtime(tmp_path: Path) -> None:
+    text = '[tool.nuxt-queue.runtimes.perl]\ncommand = "perl"\nsuffixes = [".pl"]\n'
+    found = ProjectConfig.find(project(tmp_path, text))
+    assert (found.claimed_by(".pl"), found.claimed_by(".py")) == ("perl", None)

@@ -161,7 +161,10 @@ BAD_CONFIGS: list[tuple[Any, str]] = [
     ([1], "config is a list; expected a dictionary"),
     (None, "config is a NoneType; expected a dictionary"),
     ({"timeoutt": 3}, "config.timeoutt is no known key; did you mean timeout?"),
-    ({"timeout_ms": 3}, "config.timeout_ms is no known key; did you mean timeout?"),
+    (
+        {"timeout_ms": 3},
+        "config.timeout_ms is no known key; did you mean timeout, in milliseconds?",
+    ),
     ({"name": "x"}, "config.name is no known key; did you mean config.queue.name?"),
     ({"emits": []}, "config.emits is no known key; did you mean config.flow.emits?"),
     (
