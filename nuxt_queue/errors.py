@@ -10,6 +10,7 @@ NuxtQueueError
 ├── JobError                    one job did not complete
 │   ├── WorkerStartError        its process could not be started
 │   ├── WorkerTimeoutError      it ran too long (also a TimeoutError)
+│   ├── WorkerCancelledError    somebody cancelled it
 │   ├── WorkerCrashedError      its process ended without a result
 │   └── HandlerError            its handler raised
 ├── ValuePathError              a value that JSON cannot hold, with its path
@@ -50,6 +51,7 @@ __all__ = [
     "RegistryError",
     "RpcError",
     "ValuePathError",
+    "WorkerCancelledError",
     "WorkerCrashedError",
     "WorkerLoadError",
     "WorkerNotFoundError",
@@ -119,9 +121,11 @@ class JobError(NuxtQueueError):
     Attributes:
         job_id: The job's id.
         phase: Where it failed: `spawn`, `import`, `run` or `exit`.
+        duration_ms: How long it took until then; None when nobody measured it.
     """
 
     phase = "run"
+    duration_ms: int | None = None
 
     def __init__(self, job_id: str, *fields: Any) -> None:
         super().__init__(job_id, *fields)
@@ -144,16 +148,33 @@ class WorkerStartError(JobError):
 
 
 class WorkerTimeoutError(JobError, TimeoutError):
-    """Raised when a job ran longer than its timeout; its processes have been killed."""
+    """Raised when a job ran longer than its timeout; its processes have been killed.
 
-    def __init__(self, job_id: str, timeout_ms: int) -> None:
-        super().__init__(job_id, timeout_ms)
-        self.timeout_ms = timeout_ms
+    Attributes:
+        timeout_ms: How long it was given.
+        stderr_tail: The end of what its process wrote to stderr.
+    """
+
+    def __init__(
+        self, job_id: str, timeout_ms: int, phase: str = "run", stderr_tail: str = ""
+    ) -> None:
+        super().__init__(job_id, timeout_ms, phase, stderr_tail)
+        self.timeout_ms, self.phase, self.stderr_tail = timeout_ms, phase, stderr_tail
 
     @property
     def message(self) -> str:
-        """Say how long the job was given."""
-        return f"Worker timeout after {self.timeout_ms}ms"
+        """Say how long the job was given, and when the time went into the import."""
+        where = ", before its file had been imported" if self.phase == "import" else ""
+        return f"Worker timeout after {self.timeout_ms}ms{where}"
+
+
+class WorkerCancelledError(JobError):
+    """Raised when a job was cancelled and its handler did not come to an end in time."""
+
+    @property
+    def message(self) -> str:
+        """Say that it was on purpose."""
+        return "Worker cancelled"
 
 
 class WorkerCrashedError(JobError):
@@ -162,22 +183,28 @@ class WorkerCrashedError(JobError):
     Attributes:
         reason: What was seen, for example `killed by SIGSEGV (11)`.
         returncode: The exit code, negative for a signal, None while unknown.
-        stderr_tail: The last lines that the process wrote to stderr.
+        stderr_tail: The end of what the process wrote to stderr, 8 KiB at most.
     """
 
-    phase = "exit"
-
     def __init__(
-        self, job_id: str, reason: str, returncode: int | None = None, stderr_tail: str = ""
+        self,
+        job_id: str,
+        reason: str,
+        returncode: int | None = None,
+        stderr_tail: str = "",
+        phase: str = "run",
     ) -> None:
-        super().__init__(job_id, reason, returncode, stderr_tail)
+        super().__init__(job_id, reason, returncode, stderr_tail, phase)
         self.reason, self.returncode, self.stderr_tail = reason, returncode, stderr_tail
+        self.phase = phase
 
     @property
     def message(self) -> str:
         """Say how the process ended, with the last line it wrote."""
         lines = self.stderr_tail.strip().splitlines()
-        return f"worker process {self.reason}" + (f"; its last words: {lines[-1]}" if lines else "")
+        when = " while its file was imported" if self.phase == "import" else ""
+        words = f"; its last words: {lines[-1]}" if lines else ""
+        return f"worker process {self.reason}{when}{words}"
 
 
 class HandlerError(JobError):

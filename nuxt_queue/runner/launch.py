@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ _PASSED = frozenset(
         "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
     }
 )  # fmt: skip
+_MIB = 1024 * 1024
 _PASSED_PREFIXES = ("LC_", "XDG_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "CUDA_", "NVIDIA_")
 
 
@@ -31,11 +33,36 @@ class Limits:
 
     Attributes:
         memory_mb: Address space in MiB; for Node the heap of JavaScript.
-        cpu_seconds: Seconds of processor time.
+        cpu_seconds: Seconds of processor time; then SIGXCPU, and a second later SIGKILL.
+        open_files: Open descriptors.
+        file_mb: The size of a file that it writes, in MiB.
+        processes: Processes and threads of its user, all taken together; not enforced for root.
     """
 
     memory_mb: int | None = None
     cpu_seconds: int | None = None
+    open_files: int | None = None
+    file_mb: int | None = None
+    processes: int | None = None
+
+    def apply(self, pid: int) -> None:
+        """Limit a process that has just been started.
+
+        Raises:
+            ProcessLookupError: It has ended.
+        """
+        for name, soft, grace in (
+            ("RLIMIT_AS", self.memory_mb and self.memory_mb * _MIB, 0),
+            ("RLIMIT_CPU", self.cpu_seconds, 1),
+            ("RLIMIT_NOFILE", self.open_files, 0),
+            ("RLIMIT_FSIZE", self.file_mb and self.file_mb * _MIB, 0),
+            ("RLIMIT_NPROC", self.processes, 0),
+        ):
+            if soft is not None:
+                kind = getattr(resource, name)
+                ceiling = resource.prlimit(pid, kind)[1]
+                hard = soft + grace if ceiling == resource.RLIM_INFINITY else ceiling
+                resource.prlimit(pid, kind, (min(soft, hard), min(soft + grace, hard)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +77,7 @@ class Launch:
         private_wire: The protocol runs over the two descriptors that `NQ_WIRE_FDS` names (read,
             write); stdin is empty and stdout is the worker's own.  Otherwise it starts out on stdin
             and stdout, and `NQ_STDOUT_FD` names where a worker that takes it off them can print.
+        announces_start: The worker says when its file is imported and its handler called.
     """
 
     argv: tuple[str, ...]
@@ -57,6 +85,7 @@ class Launch:
     cwd: Path
     limits: Limits = Limits()
     private_wire: bool = False
+    announces_start: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

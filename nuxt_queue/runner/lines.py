@@ -15,6 +15,7 @@ class Lines(asyncio.Protocol):
     is called once, and the rest of the stream is dropped.
 
     Attributes:
+        bytes_read: How much has come through the pipe.
         ended: Settles when the pipe has been read to its end or closed.
     """
 
@@ -28,10 +29,12 @@ class Lines(asyncio.Protocol):
         self._head: list[bytes] = []
         self._size = 0
         self._gave_up = False
+        self.bytes_read = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes) -> None:
         """Take what the pipe held."""
+        self.bytes_read += len(data)
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._add(line)

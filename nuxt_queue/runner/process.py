@@ -1,8 +1,8 @@
-"""Starts, watches and ends one child process and its group: the only room that starts processes.
+"""Starts, watches and ends one child process with everything that it has started.
 
-When `end` has returned, the process is dead and reaped, every member of its group has been killed
-and every descriptor is closed.  Nothing here waits for the end of a pipe without a bound: a
-grandchild can hold a pipe open for as long as it likes.
+When `end` has returned, the process is dead and reaped, every member of its group and every
+process that carries its mark has been killed, and every descriptor is closed.  Nothing here waits
+for the end of a pipe without a bound: a grandchild can hold a pipe open for as long as it likes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Protocol
 
 from nuxt_queue.rpc import methods
 from nuxt_queue.runner.launch import Launch
 from nuxt_queue.runner.lines import Lines
+from nuxt_queue.runner.reaper import marked, reaper
+from nuxt_queue.runner.sweep import kill_marked
 
 __all__ = ["ChildProcess", "Listener", "Timeouts", "describe_exit"]
 
@@ -29,16 +32,24 @@ _OUTPUT_LINE = 64 * 1024  # bytes of a printed line; a longer one becomes severa
 class Timeouts:
     """How long the steps of a child's end may take, in seconds."""
 
+    # After it has been asked to cancel: time for the handler to notice.  Then its end begins.
+    cancel_s: float = 2.0
     # After the answer: time for atexit hooks and open files.  Then the process is told to end.
     exit_s: float = 2.0
+    # After its stdin was closed without an answer: it ends with its input, or gets SIGTERM.
+    close_s: float = 0.2
     # After SIGTERM: time to clean up.  Then SIGKILL.
     term_s: float = 2.0
-    # After the exit: time for what it wrote last to be read.  A pipe can be held open for ever.
+    # After the exit: the longest silence in which what it wrote last may still arrive.
     drain_s: float = 1.0
 
 
 class Listener(Protocol):
     """Whoever a child's lines belong to: the job that it runs."""
+
+    @property
+    def backlog(self) -> int:
+        """How much of what it has been given it has not dealt with."""
 
     def on_line(self, line: bytes) -> None:
         """Take a line of the protocol."""
@@ -55,17 +66,18 @@ class ChildProcess:
 
     Attributes:
         pid: Its process id, which is its group's id too.
+        mark: What it and everything it starts has in its environment.
         exited: Settles with the exit code, negative for a signal, once the child has ended; its
-            group has been killed by then.
+            group, and whatever carries its mark, has been killed by then.
         listener: Who gets its lines; a process that runs one job after another changes it.
     """
 
     def __init__(
-        self, popen: subprocess.Popen[bytes], listener: Listener, timeouts: Timeouts
+        self, popen: subprocess.Popen[bytes], mark: str, listener: Listener, timeouts: Timeouts
     ) -> None:
         self._popen, self._timeouts = popen, timeouts
         self.listener = listener
-        self.pid = popen.pid
+        self.pid, self.mark = popen.pid, mark
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._requests: asyncio.WriteTransport | None = None
         self._reads: list[tuple[asyncio.ReadTransport, Lines]] = []
@@ -97,9 +109,11 @@ class ChildProcess:
             wire, answers = _pipe(ours, theirs)
             stdout, printed = _pipe(ours, theirs)
             stderr, complaints = _pipe(ours, theirs)
-            popen = _spawn(launch, requests, answers, printed, complaints)
+            mark = reaper().new_mark()
+            popen = _spawn(launch, marked(mark), requests, answers, printed, complaints)
+            reaper().add(popen.pid)
             theirs.close()
-            self = cls(popen, listener, timeouts)
+            self = cls(popen, mark, listener, timeouts)
             try:
                 await self._connect(
                     to_child,
@@ -136,31 +150,53 @@ class ChildProcess:
                 transport.resume_reading()
 
     async def drain(self) -> None:
-        """Wait, once and for a bounded time, until everything the child wrote has been read."""
-        ends = [lines.ended for _, lines in self._reads if not lines.ended.done()]
-        if ends and not self._drained:
-            await asyncio.wait(ends, timeout=self._timeouts.drain_s)
-        self._drained = True
+        """Wait, once, until everything the child wrote has been read and dealt with.
+
+        Ends as well when nothing has moved for a while: what left the group and cleared its
+        environment can hold a pipe open for ever.
+        """
+        if self._drained:
+            return
+        moved = None
+        while self._open_ends() and moved != (moved := (self._bytes_read, self.listener.backlog)):
+            await asyncio.wait(self._open_ends(), timeout=self._timeouts.drain_s)
+        self._drained = self.exited.done()
 
     async def end(self, *, gently: bool) -> bool:
-        """End the child and its group, and release everything; return whether it ended by itself.
+        """End the child and all that it started; return whether it ended by itself.
 
         Args:
             gently: Wait for it to end by itself first, as it should after its answer.
         """
-        by_itself = await self._ended_within(self._timeouts.exit_s if gently else 0)
+        timeouts = self._timeouts
+        self._hang_up()
+        by_itself = await self._ended_within(timeouts.exit_s if gently else timeouts.close_s)
         if not by_itself:
             self._signal_group(signal.SIGTERM)
             self._signal_group(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
-            if not await self._ended_within(self._timeouts.term_s):
+            if not await self._ended_within(timeouts.term_s):
                 self._signal_group(signal.SIGKILL)
                 await self.exited
         await self.drain()
         for transport, _ in self._reads:
             transport.close()
+        return by_itself
+
+    def kill(self) -> None:
+        """Kill it at once; `end` still has to be called."""
+        self._signal_group(signal.SIGKILL)
+
+    def _hang_up(self) -> None:
+        """Close its stdin; what has not been written to it is dropped."""
         if self._requests is not None and not self._requests.is_closing():
             self._requests.abort()
-        return by_itself
+
+    def _open_ends(self) -> list[asyncio.Future[None]]:
+        return [lines.ended for _, lines in self._reads if not lines.ended.done()]
+
+    @property
+    def _bytes_read(self) -> int:
+        return sum(lines.bytes_read for _, lines in self._reads)
 
     def _line(self, line: bytes) -> None:
         self.listener.on_line(line)
@@ -206,11 +242,18 @@ class ChildProcess:
         # The group first: until its leader is reaped, its number cannot belong to anybody else.
         self._signal_group(signal.SIGKILL)
         returncode = self._popen.wait()
-        if not self.exited.done():
-            self.exited.set_result(returncode)
+        reaper().remove(self.pid)
+
+        def swept(_: object) -> None:
+            if not self.exited.done():
+                self.exited.set_result(returncode)
+
+        # In a thread: what has been killed may take its time to go.
+        sweep = asyncio.get_running_loop().run_in_executor(None, kill_marked, self.mark)
+        sweep.add_done_callback(swept)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        if not self.exited.done():
+        if self._popen.returncode is None:  # else the number may be somebody else's by now
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
@@ -233,6 +276,7 @@ def _pipe(
 
 def _spawn(
     launch: Launch,
+    marks: Mapping[str, str],
     requests: IO[bytes],
     answers: IO[bytes],
     printed: IO[bytes],
@@ -249,16 +293,19 @@ def _spawn(
     else:
         stdin, stdout, passed = requests, answers, [printed.fileno()]
         told = {methods.ENV_STDOUT_FD: str(printed.fileno())}
-    return subprocess.Popen(  # noqa: S603 the command is configured
+    popen = subprocess.Popen(  # noqa: S603 the command is configured
         launch.argv,
         stdin=stdin or subprocess.DEVNULL,
         stdout=stdout,
         stderr=complaints,
         pass_fds=passed,
-        env={**launch.env, **told},
+        env={**launch.env, **marks, **told},
         cwd=launch.cwd,
         start_new_session=True,
     )
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        launch.limits.apply(popen.pid)
+    return popen
 
 
 def describe_exit(returncode: int) -> str:

@@ -45,4 +45,5 @@ def make_launch(runtime: str, worker: Path, options: LaunchOptions) -> Launch:
         env,
         options.cwd or path.parent,
         options.limits,
+        announces_start=runtime == "python",
     )

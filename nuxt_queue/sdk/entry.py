@@ -29,6 +29,7 @@ __all__ = ["CallFailedError", "answer_if_the_file_fails", "run_file", "run_worke
 # Ids of the two sides are separate; far apart they are also easy to tell in a trace.
 _FIRST_ID = 1_000_001
 _BUSY = -32001
+_CLEAN_UP_S = 2.0  # for a worker that handles SIGTERM, when its host is gone
 _COROUTINE_FUNCTION = 0x80  # flag of a code object
 
 
@@ -174,7 +175,10 @@ class _Worker:
         self._ctx = ctx = RunContext(self._calls, fields)
         try:
             job = Job.of(params.get("job"), fields, _subscribes(subscribes))
-            result = _call(find(), job, ctx)
+            handler = find()
+            if self._channel.framed:
+                self._peer.notify(methods.STARTED, {})
+            result = _call(handler, job, ctx)
             self._finish(reply, result)
         except BaseException as error:  # noqa: BLE001 whatever it is, the host must hear of it
             if self._channel.is_forked_copy:
@@ -241,7 +245,18 @@ class _Worker:
         if self._job is None:
             self._given.release()
         elif not self._answered:
+            _clean_up()
             os._exit(0)  # asked to, which is no failure of the worker's
+
+
+def _clean_up() -> None:
+    """Let the worker's own SIGTERM handler do what it does at an end, if it has one."""
+    from signal import SIGTERM, getsignal
+    from time import sleep
+
+    if callable(getsignal(SIGTERM)):
+        os.kill(os.getpid(), SIGTERM)
+        sleep(_CLEAN_UP_S)
 
 
 def _in_thread(work: Callable[[], None]) -> None:

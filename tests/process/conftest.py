@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nuxt_queue.runner import ChildProcessRunner, Timeouts
+from nuxt_queue.runner.reaper import reaper
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.scope import Scope
@@ -21,7 +22,7 @@ WORKERS = Path(__file__).parent.parent / "samples" / "workers"
 # Every wait of the suite: long enough for a loaded machine, short enough for a hang.
 WAIT_S = 20.0
 # Short steps, so that what they bound can be tested in no time.
-QUICK = Timeouts(exit_s=0.3, term_s=0.3, drain_s=0.3)
+QUICK = Timeouts(cancel_s=0.3, exit_s=0.3, close_s=0.1, term_s=0.3, drain_s=0.3)
 SCOPE = Scope("job1", "q", "run1", "f", "train", "run1__train__attempt-1")
 
 
@@ -95,10 +96,11 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def children() -> list[str]:
-    """List this process's children, zombies too."""
+def children() -> list[int]:
+    """List this process's children but for the reaper, zombies too."""
     tasks = Path(f"/proc/{os.getpid()}/task")
-    return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    found = [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    return [int(pid) for pid in found if int(pid) != reaper().pid]
 
 
 def descriptors() -> set[str]:
@@ -113,6 +115,7 @@ def descriptors() -> set[str]:
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A host; after the test no child and no descriptor of its jobs is left."""
+    reaper().start()
     before = descriptors()
     problems: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()

@@ -38,7 +38,8 @@ async def test_a_signal_is_named_with_the_last_words(
     assert caught.value.returncode == -number
     assert "last words" in caught.value.stderr_tail
     assert str(caught.value).startswith(f"worker process was killed by {name} ({number}); its last")
-    assert caught.value.phase == "exit"
+    assert caught.value.phase == "run"
+    assert caught.value.duration_ms is not None
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
@@ -157,8 +158,10 @@ async def test_a_process_that_dies_at_import_is_told_with_its_last_words(host: H
     with pytest.raises(WorkerCrashedError) as caught:
         await host.run("dies_at_import.py")
     assert str(caught.value) == (
-        "worker process exited with code 9 without a result; its last words: no licence found"
+        "worker process exited with code 9 without a result while its file was imported;"
+        " its last words: no licence found"
     )
+    assert caught.value.phase == "import"
 
 
 @pytest.mark.parametrize(

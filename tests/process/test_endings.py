@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ async def test_a_timeout_of_a_millisecond_has_one_outcome(host: Host) -> None:
     runner = host.runner("echo.py", timeouts=QUICK)
     ends = []
     for timeout_ms in (1, 5, *range(20, 80, 5)):
-        runner.timeout_ms = timeout_ms
+        runner.terms = replace(runner.terms, timeout_ms=timeout_ms)
         job = runner.execute({"id": "1", "data": "x"}, host.service.for_job(SCOPE))
         outcome = await settled(job)
         assert outcome == "x" or type(outcome) is WorkerTimeoutError
@@ -83,6 +84,25 @@ async def test_no_process_of_a_job_outlives_it(host: Host, count: int, ending: s
     async with asyncio.timeout(WAIT_S):
         while any(map(is_alive, pids)):  # noqa: ASYNC110 dying takes the kernel a moment
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("ending", ["return", "fail", "die", "hang"])
+async def test_a_process_that_left_its_group_is_found_and_ended(host: Host, ending: str) -> None:
+    """Faults 12: setsid, a double fork and a daemon, after success, failure, crash and timeout."""
+    timeout_ms = 1_500 if ending == "hang" else 15_000
+    job = host.run("lets_processes_escape.py", ending, timeout_ms=timeout_ms, timeouts=QUICK)
+    outcome = await settled(job)
+
+    expected: dict[str, type[Any]] = {
+        "return": str,
+        "fail": HandlerError,
+        "die": WorkerCrashedError,
+        "hang": WorkerTimeoutError,
+    }
+    assert type(outcome) is expected[ending]
+    escaped = await host.state.all("run1")
+    assert set(escaped) == {"setsid", "double_fork", "daemon"}
+    assert {name for name, pid in escaped.items() if is_alive(pid)} == set()
 
 
 @pytest.mark.parametrize("ending", ["return", "die"])

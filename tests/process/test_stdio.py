@@ -176,7 +176,7 @@ async def test_a_runtime_that_cannot_move_its_stdout_has_a_wire_of_its_own(host:
     runner = host.runner("speaks_over_a_private_wire.py")
     command = (sys.executable, str(WORKERS / "speaks_over_a_private_wire.py"))
     runner.launch = replace(runner.launch, argv=command, private_wire=True)
-    runner.processes = FreshProcesses(runner.launch, runner.max_message, QUICK)
+    runner.processes = FreshProcesses(runner.launch, 1 << 20, QUICK)
 
     got = await settled(runner.execute({"id": "1", "data": {"x": 1}}, host.service.for_job(SCOPE)))
 

@@ -1,0 +1,308 @@
+"""One job over one process, settled exactly once.
+
+First of: the answer, the end of the process, the end of the channel, the timeout, cancellation.
+Whichever it was, the process and everything that it started are gone when `execute` returns or
+raises; of a process that is used again, everything of this job is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nuxt_queue.errors import (
+    HandlerError,
+    InternalError,
+    JobError,
+    MethodNotFoundError,
+    PeerClosedError,
+    RpcError,
+    WorkerCancelledError,
+    WorkerCrashedError,
+    WorkerStartError,
+    WorkerTimeoutError,
+)
+from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.peer import Peer, Reply
+from nuxt_queue.rpc.values import to_json
+from nuxt_queue.runner.fresh import ProcessSource
+from nuxt_queue.runner.launch import Launch
+from nuxt_queue.runner.output import Output
+from nuxt_queue.runner.process import ChildProcess, Timeouts, describe_exit
+from nuxt_queue.services.context import JobContext
+
+__all__ = ["JobRun", "Terms"]
+
+_MAX_VIOLATIONS = 100  # lines that break the protocol; then the worker does not speak it
+_EXIT_NEWS_S = 0.25  # between the end of the channel and the news that the process has ended
+# What has arrived and waits to be recorded, in bytes: above the first the child has to wait, below
+# the second it may go on.
+_HIGH_WATER = 1 << 20
+_LOW_WATER = 1 << 18
+_ITEM_BYTES = 200  # what one call or line costs beside its text
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one job may take.
+
+    Attributes:
+        timeout_ms: Milliseconds from the start of its process to its answer.
+        max_message: Bytes of the longest line of the protocol.
+        max_output: Bytes of stdout, and of stderr, that become log records.
+        timeouts: The steps of its process's end.
+    """
+
+    timeout_ms: int = 300_000
+    max_message: int = 64 * 1024 * 1024
+    max_output: int = 16 * 1024 * 1024
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class JobRun:
+    """One job, one process.
+
+    Args:
+        launch: What is started.
+        processes: Where the process comes from.
+        terms: What the job may take.
+        job_context: Answers its calls.
+    """
+
+    def __init__(
+        self, launch: Launch, processes: ProcessSource, terms: Terms, job_context: JobContext
+    ) -> None:
+        self._launch, self._processes, self._terms = launch, processes, terms
+        self._context = job_context
+        self._job_id = job_context.scope.job_id
+        loop = asyncio.get_running_loop()
+        self._outcome: asyncio.Future[Any] = loop.create_future()
+        self._cancelling: asyncio.Future[None] = loop.create_future()
+        self._answered = False
+        self._phase = "import" if launch.announces_start else "run"
+        # Calls and printed lines in the order of their arrival; the answer comes behind them.
+        self._inbox: asyncio.Queue[tuple[Coroutine[Any, Any, None] | None, int]] = asyncio.Queue()
+        self.backlog = 0
+        self._paused = False
+        self._output = Output(terms.max_output)
+        self._process: ChildProcess | None = None
+        self._peer = Peer(self._write, self._serve)
+
+    def cancel(self) -> None:
+        """Ask the handler to stop, and end its process when it does not; idempotent."""
+        if not self._cancelling.done():
+            self._cancelling.set_result(None)
+
+    async def execute(self, job: Mapping[str, Any]) -> Any:
+        """Run the job and return its result; raises a JobError, which says how long it took."""
+        started = asyncio.get_running_loop().time()
+        try:
+            return await self._execute(job)
+        except JobError as error:
+            error.duration_ms = round((asyncio.get_running_loop().time() - started) * 1000)
+            raise
+
+    def on_line(self, line: bytes) -> None:
+        """Take a line of the protocol."""
+        self._line_size = len(line)
+        self._peer.receive(line)
+        if self._peer.violations > _MAX_VIOLATIONS:
+            self._crash(f"broke the protocol more than {_MAX_VIOLATIONS} times")
+
+    def on_oversize(self) -> None:
+        """Give up: what comes behind such a line cannot be told from it."""
+        limit = self._terms.max_message
+        self._crash(f"sent a message larger than the limit of {limit} bytes")
+
+    def on_output(self, stream: str, line: bytes) -> None:
+        """Record a line that the worker printed."""
+        text = self._output.take(stream, line)
+        if text is not None:
+            level = "info" if stream == "stdout" else "warn"
+            self._put(self._context.log(level, text, {"stream": stream}), len(line))
+
+    async def _execute(self, job: Mapping[str, Any]) -> Any:
+        scope = self._context.scope
+        params = {"job": to_json(dict(job), "job"), "context": scope.to_wire()}
+        self._process = process = await self._start()
+        worker = asyncio.create_task(self._work())
+        watcher = asyncio.create_task(self._watch(process))
+        try:
+            await self._context.service.bus.publish("process.started", scope, {"pid": process.pid})
+            self._peer.call(methods.EXECUTE, params, self._on_answer)
+            await self._settled()
+            return await self._outcome
+        finally:
+            # A job that is cancelled while its process is being ended must still end it.
+            await asyncio.shield(self._end(process, worker, watcher))
+
+    async def _start(self) -> ChildProcess:
+        try:
+            return await self._processes.take(self)
+        except OSError as error:
+            reason = _reason(error, self._launch)
+            raise WorkerStartError(self._job_id, self._launch.argv, reason) from None
+
+    async def _settled(self) -> None:
+        """Wait for the answer, as long as the job may take and nobody cancels it."""
+        first = asyncio.FIRST_COMPLETED
+        ends: set[asyncio.Future[Any]] = {self._outcome, self._cancelling}
+        await asyncio.wait(ends, timeout=self._terms.timeout_ms / 1000, return_when=first)
+        if self._cancelling.done():
+            await self._ask_to_cancel()
+        if self._outcome.done() or self._answered:
+            return
+        if self._cancelling.done():
+            self._outcome.set_exception(WorkerCancelledError(self._job_id))
+        else:
+            late = WorkerTimeoutError(
+                self._job_id, self._terms.timeout_ms, self._phase, self._output.tail
+            )
+            self._outcome.set_exception(late)
+
+    async def _ask_to_cancel(self) -> None:
+        """Tell the worker, and give the handler time to come to an end of its own."""
+        if not self._outcome.done() and not self._answered:
+            self._peer.notify(methods.CANCEL, {})
+            await asyncio.wait({self._outcome}, timeout=self._terms.timeouts.cancel_s)
+
+    async def _end(
+        self, process: ChildProcess, worker: asyncio.Task[None], watcher: asyncio.Task[None]
+    ) -> None:
+        if not self._outcome.done():  # cancelled from outside: nobody waits for an outcome
+            await self._ask_to_cancel()
+            self._outcome.cancel()
+        answered = self._answered  # one that comes from now on, after SIGTERM, is too late
+        as_it_should = await self._processes.give_back(process, answered=answered)
+        watcher.cancel()
+        self._peer.close(PeerClosedError("the job has ended"))
+        for note in self._output.left_out():
+            self._put(self._context.log("warn", note), len(note))
+        await self._empty_inbox(worker)
+        if not self._outcome.cancelled():
+            self._outcome.exception()  # nobody may be there to see it: the job was cancelled
+        if answered and process.exited.done():
+            await self._judge_exit(process.exited.result(), by_itself=as_it_should)
+
+    async def _judge_exit(self, returncode: int, *, by_itself: bool) -> None:
+        """Warn of a process that did not end well after its answer; the answer stands."""
+        if not by_itself:
+            limit = self._terms.timeouts.exit_s
+            how = f"did not exit within {limit:g} s of its answer and was killed"
+            await self._context.log("warn", f"the worker {how}")
+        elif returncode != 0:
+            how = f"{describe_exit(returncode)} after its answer"
+            await self._context.log("warn", f"the worker {how}")
+
+    async def _empty_inbox(self, worker: asyncio.Task[None]) -> None:
+        """Let everything that has arrived be recorded; a call that hangs is given up."""
+        self._inbox.put_nowait((None, 0))
+        left = -1
+        while not worker.done() and left != self._inbox.qsize():
+            left = self._inbox.qsize()
+            await asyncio.wait({worker}, timeout=self._terms.timeouts.drain_s)
+        worker.cancel()
+        while not self._inbox.empty():
+            item, _ = self._inbox.get_nowait()
+            if item is not None:
+                item.close()
+
+    def _put(self, item: Coroutine[Any, Any, None], size: int) -> None:
+        size += _ITEM_BYTES
+        self._inbox.put_nowait((item, size))
+        self.backlog += size
+        if self.backlog > _HIGH_WATER and not self._paused and self._process is not None:
+            self._paused = True
+            self._process.pause_reading()
+
+    async def _work(self) -> None:
+        """Answer calls and record lines, one after the other: program order is kept."""
+        while True:
+            item, size = await self._inbox.get()
+            if item is None:
+                return
+            await item
+            self.backlog -= size
+            if self._paused and self.backlog < _LOW_WATER and self._process is not None:
+                self._paused = False
+                self._process.resume_reading()
+
+    async def _watch(self, process: ChildProcess) -> None:
+        """Settle the job when its process or its channel ends without an answer."""
+        exited = process.exited
+        ends: tuple[asyncio.Future[Any], ...] = (exited, process.wire_ended)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not exited.done():  # the two come together when a process dies: its end says more
+            await asyncio.wait({exited}, timeout=_EXIT_NEWS_S)
+        returncode = exited.result() if exited.done() else None
+        await process.drain()
+        if self._answered:
+            return
+        if returncode is None:
+            self._crash("closed the protocol channel")
+        else:
+            missing = " without a result" if returncode >= 0 else ""
+            self._crash(describe_exit(returncode) + missing, returncode)
+
+    def _serve(self, method: str, params: Any, reply: Reply) -> None:
+        if self._answered or self._outcome.done():
+            raise PeerClosedError("the job has ended")
+        self._phase = "run"
+        if method == methods.STARTED:
+            return
+        if not method.startswith("ctx."):
+            raise MethodNotFoundError(f"this host has no method {method!r}")
+        self._put(self._answer(method, params, reply), self._line_size)
+
+    async def _answer(self, method: str, params: Any, reply: Reply) -> None:
+        try:
+            reply.result(to_json(await self._context.call(method, params), method))
+        except RpcError as error:
+            reply.error(error)
+        except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
+            reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
+
+    def _on_answer(self, result: Any, error: RpcError | None) -> None:
+        if isinstance(error, PeerClosedError):
+            return  # settled already
+        self._answered = True
+        self._put(self._settle(result, error), self._line_size)
+
+    async def _settle(self, result: Any, error: RpcError | None) -> None:
+        if self._outcome.done():
+            return
+        if error is None:
+            self._outcome.set_result(result)
+        else:
+            self._outcome.set_exception(_handler_error(self._job_id, error))
+
+    def _crash(self, reason: str, returncode: int | None = None) -> None:
+        if self._outcome.done():
+            return
+        seconds = self._launch.limits.cpu_seconds
+        if returncode == -signal.SIGXCPU and seconds:
+            reason += f", for it had used its {seconds} s of processor time"
+        error = WorkerCrashedError(self._job_id, reason, returncode, self._output.tail, self._phase)
+        self._outcome.set_exception(error)
+
+    def _write(self, line: bytes) -> None:
+        if self._process is not None:
+            self._process.write(line)
+
+
+def _handler_error(job_id: str, error: RpcError) -> HandlerError:
+    """Make the typed error of what a worker answered, in any language."""
+    data = error.data if isinstance(error.data, dict) else {"data": error.data}
+    name, text = data.get("type"), data.get("message")
+    if isinstance(name, str) and isinstance(text, str):
+        return HandlerError(job_id, name, text, data)
+    return HandlerError(job_id, "RpcError", str(error), {**data, "code": error.code})
+
+
+def _reason(error: OSError, launch: Launch) -> str:
+    if isinstance(error, FileNotFoundError) and not launch.cwd.is_dir():
+        return f"its folder {launch.cwd} does not exist"
+    return f"{error.strerror or error}"

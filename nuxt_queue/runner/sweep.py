@@ -1,0 +1,137 @@
+"""Finds the processes of a job by a mark in their environment, and kills them.
+
+A process group ends at `setsid`, a parent's children at a double fork; the environment is handed
+down through both.  Every worker is started with a mark of its own in `NQ_COOKIE`, and what carries
+the mark belongs to the job.  Linux only: elsewhere nothing is found.
+
+Run as a script this is the reaper: it waits for its parent to die, however it dies, and then kills
+whatever carries the parent's mark.  Standard library only, and little of it: it stays in memory as
+long as its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+
+__all__ = ["kill_group", "kill_marked"]
+
+_COOKIE = b"NQ_COOKIE="
+_END = b"."  # what a parent says that ends in good order
+_ROUND_S = 0.002  # between two looks: a process that was killed takes a moment to go
+
+
+def kill_marked(mark: str, within_s: float = 2.0) -> int:
+    """Kill every process that carries a mark, and what they start meanwhile.
+
+    Args:
+        mark: One worker's, or the part before the dot that all workers of a parent share.
+        within_s: Seconds to look again for, until none is left.
+
+    Returns:
+        How many there were.
+    """
+    killed: set[int] = set()
+    deadline = time.monotonic() + within_s
+    while found := _marked(mark.encode()):
+        for pid in found:
+            _kill(pid, mark.encode())
+        killed.update(found)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_ROUND_S)
+    return len(killed)
+
+
+def kill_group(pgid: int) -> None:
+    """Kill what is left of a process group."""
+    if pgid > 1:  # 0 is our own group, -1 everybody
+        try:
+            os.killpg(pgid, signal.SIGKILL)
+        except OSError:
+            return
+
+
+def _marked(mark: bytes) -> list[int]:
+    try:
+        names = os.listdir("/proc")  # noqa: PTH208 pathlib would stay in memory with the reaper
+    except OSError:  # no such thing here
+        return []
+    return [int(name) for name in names if name.isdigit() and _carries(name, mark)]
+
+
+def _carries(pid: str, mark: bytes) -> bool:
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
+    except OSError:  # gone, or not ours
+        return False
+    try:
+        environment = os.read(fd, 1 << 20)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    if _COOKIE not in environment:
+        return False
+    return any(
+        one == mark or one.startswith(mark + b".")
+        for entry in environment.split(b"\0")
+        if entry.startswith(_COOKIE)
+        for one in entry[len(_COOKIE) :].split(b":")
+    )
+
+
+def _kill(pid: int, mark: bytes) -> None:
+    """Kill a process that still carries the mark; its number may have passed to another."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if pid != os.getpid() and _carries(str(pid), mark):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        pass  # gone, or another user's
+    finally:
+        os.close(handle)
+
+
+def _wait_for_end(parent: int, groups: set[int]) -> None:
+    """Keep the list of groups that the parent tells, until it is gone or says that it ends."""
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    with contextlib.suppress(AttributeError, OSError):  # gone already, or no such thing here
+        # Not only the end of stdin: a copy that the parent forked may hold that open.
+        poll.register(os.pidfd_open(parent), select.POLLIN)
+    rest = b""
+    while True:
+        ready = {fd for fd, _ in poll.poll()}
+        if 0 not in ready:  # nothing more has been told, and the parent is dead
+            return
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line == _END:
+                return
+            (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
+
+
+def _main() -> None:
+    # A stop of the whole service signals every process of it: this one ends with its parent.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    groups: set[int] = set()
+    _wait_for_end(int(sys.argv[1]), groups)
+    for pgid in groups:
+        kill_group(pgid)
+    kill_marked(sys.argv[2])
+
+
+if __name__ == "__main__":
+    _main()
