@@ -38,6 +38,7 @@ class Cell(NamedTuple):
         tags: The strings of `metadata.tags`.
         metadata: The cell's metadata; empty when it has none.
         language: The language an editor noted for this one cell, or None.
+        id: Its id, where the notebook has ids; None otherwise.  Not every id is unique.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Cell(NamedTuple):
     tags: tuple[str, ...]
     metadata: Mapping[str, Any]
     language: str | None
+    id: str | None = None
 
 
 class Notebook(NamedTuple):
@@ -241,6 +243,7 @@ def _read_cell(number: int, cell: Any, fail: _Failure) -> Cell:
         tuple(tags),
         metadata,
         language if isinstance(language, str) else None,
+        identity if isinstance(identity := cell.get("id"), str) else None,
     )
 
 

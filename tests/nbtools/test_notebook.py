@@ -149,7 +149,8 @@ def test_duplicate_ids_do_not_matter(write_notebook: Callable[..., Path]) -> Non
     document = json.loads(path.read_text())
     document["cells"] *= 2
     path.write_text(json.dumps(document))
-    assert [cell.number for cell in read_notebook(path).cells] == [1, 2]
+    cells = read_notebook(path).cells
+    assert [(cell.number, cell.id) for cell in cells] == [(1, "cell-1"), (2, "cell-1")]
 
 
 def test_a_percent_file_is_a_notebook() -> None:
