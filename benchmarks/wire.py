@@ -21,6 +21,7 @@ from paired import medians_of, report
 
 from nuxt_queue.runner import ChildProcessRunner
 from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import MemoryStateStore
@@ -102,7 +103,9 @@ class Host:
         """Run one job in a fresh process and return its result."""
         worker = self._folder / f"worker_{abs(hash(source))}.py"
         worker.write_text(source)
-        service = ContextService(MemoryStateStore(), EventBus(max_events=2 * LINES))
+        service = ContextService(
+            MemoryStateStore(), EventBus(MemoryEventStream(max_events=2 * LINES))
+        )
         await service.state.set("run", "key", {"value": 1})
         scope = Scope("job", "queue", "run", "flow", "step", "run__step__attempt-1")
         job = {"id": "job", "name": "step", "data": data, "attemptsMade": 0, "opts": {}}

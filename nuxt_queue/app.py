@@ -6,6 +6,7 @@ one place that knows which implementations are used.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -98,7 +99,9 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
         )
         return runner.create_handler()
 
-    manager = MemoryWorkerManager(ContextService(state, bus, flows), runtimes=child_processes)
+    contexts = ContextService(state, bus, flows, flows)
+    manager = MemoryWorkerManager(contexts, runtimes=child_processes)
+    looking_after = asyncio.create_task(flows.serve())
     try:
         async with manager:
             for entry in workers.entries:
@@ -109,7 +112,7 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
                     workers.problems.append(Problem(entry.abs_path, None, str(error)))
             yield App(workers, manager, flows, bus, state)
     finally:
-        flows.close()
+        looking_after.cancel()
 
 
 def worker_options(entry: WorkerEntry) -> WorkerOptions:

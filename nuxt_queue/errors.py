@@ -7,6 +7,7 @@ NuxtQueueError
 │   ├── WorkerNotFoundError     no such queue or job
 │   └── WorkerLoadError         a worker file cannot be used
 ├── QueueError                  a queue refuses a job or an option
+│   └── QueueStorageError       where the queue is kept cannot be used
 ├── JobError                    one job did not complete
 │   ├── WorkerStartError        its process could not be started
 │   ├── WorkerTimeoutError      it ran too long (also a TimeoutError)
@@ -48,6 +49,7 @@ __all__ = [
     "ParseError",
     "PeerClosedError",
     "QueueError",
+    "QueueStorageError",
     "RegistryError",
     "RpcError",
     "ValuePathError",
@@ -113,6 +115,24 @@ class WorkerLoadError(RegistryError):
 
 class QueueError(NuxtQueueError):
     """Raised when a queue refuses a job, a name or an option."""
+
+
+class QueueStorageError(QueueError):
+    """Raised when the file or server that keeps a queue cannot be used; nothing was accepted.
+
+    Attributes:
+        where: The file, or the server without its password.
+        reason: What is wrong, and what to do.
+    """
+
+    def __init__(self, where: object, reason: str) -> None:
+        super().__init__(str(where), reason)
+        self.where, self.reason = str(where), reason
+
+    @property
+    def message(self) -> str:
+        """Name the place and the reason."""
+        return f"{self.where}: {self.reason}"
 
 
 class JobError(NuxtQueueError):

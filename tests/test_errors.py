@@ -23,6 +23,7 @@ from nuxt_queue.errors import (
     ParseError,
     PeerClosedError,
     QueueError,
+    QueueStorageError,
     RegistryError,
     RpcError,
     ValuePathError,
@@ -81,6 +82,7 @@ EXAMPLES: list[tuple[NuxtQueueError, str]] = [
     (WorkerLoadError("w.py", "no handler"), "w.py: no handler"),
     (WorkerLoadError("w.py", "no handler", 3), "w.py:3: no handler"),
     (QueueError("full"), "full"),
+    (QueueStorageError("/d/q.sqlite", "disk full"), "/d/q.sqlite: disk full"),
     (WorkerStartError("j1", ["python9", "-P"], "not found"), "cannot start python9: not found"),
     (WorkerTimeoutError("j1", 1500), "Worker timeout after 1500ms"),
     (

@@ -63,7 +63,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The manager ended before the handler did: the job waits again, the attempt does not count."""
+    """The attempt ended without a verdict: the job waits again, the attempt does not count.
+
+    The manager has ended before the handler did; or what the job means for its flow could not be
+    kept.
+
+    Attributes:
+        retry_in_ms: When the job may run again.
+    """
+
+    retry_in_ms: int = 0
 
 
 Outcome = Completed | Failed | Interrupted
@@ -71,6 +80,9 @@ Outcome = Completed | Failed | Interrupted
 
 class Attempt:
     """Runs one job once.  The handler alone can be interrupted: its ending is always recorded.
+
+    First the event is published, then the flow is told, then the manager records the outcome: a
+    crash between any two of them runs the job again, and nothing that follows from it is lost.
 
     Args:
         job: The job, as it was when the attempt began.
@@ -90,14 +102,21 @@ class Attempt:
     ) -> None:
         self._job, self._find = job, find
         self._contexts, self._bus, self._clock = contexts, bus, clock
+        self._steps = contexts.steps
         self._scope = job.scope()
         self._running: asyncio.Task[Any] | None = None
         self._stopped_by: WorkerTimeoutError | Interrupted | None = None
 
     async def run(self) -> Outcome:
-        """Run the handler and publish the step's events; never raises what the handler raised."""
+        """Run the handler and publish the step's events; never raises what the handler raised.
+
+        Raises:
+            Exception: What follows from the outcome could not be kept; the job has to run again.
+        """
         job = self._job
         await self._say("step.started", {"jobId": job.id, "name": job.name, "queue": job.queue})
+        if self._steps is not None:
+            await self._steps.step_started(self._scope)
         try:
             result = await self._handle()
         except asyncio.CancelledError as error:
@@ -108,6 +127,8 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 every failure of a handler is an outcome
             return self._interrupted() or await self._fail(error)
         await self._say("step.completed", {"result": result})
+        if self._steps is not None:
+            await self._steps.step_completed(self._scope, result)
         return Completed(result)
 
     def interrupt(self) -> None:
@@ -163,6 +184,8 @@ class Attempt:
         said = {"error": reason, "stack": stack}
         if attempt >= job.opts.max_attempts or not _may_retry(error):
             await self._say("step.failed", said)
+            if self._steps is not None:
+                await self._steps.step_failed(self._scope, reason)
             return Failed(error, reason, stack, None)
         plan = {
             "stepName": job.name,
@@ -172,6 +195,8 @@ class Attempt:
             "nextAttempt": attempt + 1,
         }
         await self._say("step.retry", plan | said)
+        if self._steps is not None:
+            await self._steps.step_retried(self._scope)
         return Failed(error, reason, stack, job.opts.retry_delay_ms(attempt))
 
     async def _say(self, event_type: str, data: Mapping[str, Any]) -> None:

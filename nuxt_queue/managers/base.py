@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from nuxt_queue.errors import QueueError
-from nuxt_queue.managers.attempt import Attempt, Outcome
+from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome
 from nuxt_queue.managers.clock import Clock, LoopClock
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
@@ -28,6 +29,8 @@ from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus, Unsubscribe
 
 __all__ = ["WorkerManager", "check_states"]
+
+_log = logging.getLogger(__name__)
 
 
 class WorkerManager(ABC):
@@ -49,6 +52,8 @@ class WorkerManager(ABC):
     """What this manager is called in messages."""
     refused_job_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What this queue cannot do: a job option's wire name, and how the sentence goes on."""
+    unkept_retry_ms: ClassVar[int] = 1_000
+    """Before a job runs again of which could not be kept what it means for its flow."""
     cancel_s: ClassVar[float] = 10.0
     """After the grace: what a cancelled handler gets to kill its process and clean up."""
 
@@ -258,6 +263,9 @@ class WorkerManager(ABC):
         self._attempts.add(attempt)
         try:
             return await attempt.run()
+        except Exception:  # noqa: BLE001 whatever it is, the job is not lost for it
+            _log.exception("job %s of queue %s has to run again", job.id, job.queue)
+            return Interrupted(self.unkept_retry_ms)
         finally:
             self._attempts.discard(attempt)
             self._attempt_ended.set()

@@ -79,6 +79,8 @@ class JobRecord:
         """Return the identity of the attempt that runs now or next."""
         flow_id, flow_name = self._flow_identity()
         attempt = self.attempts_made + 1
+        data = self.data if isinstance(self.data, dict) else {}
+        resumed = data if flow_id and data.get("awaitResolved") is True else {}
         return Scope(
             job_id=self.id,
             queue=self.queue,
@@ -87,6 +89,8 @@ class JobRecord:
             step_name=self.name,
             step_id=f"{flow_id or self.id}__{self.name}__attempt-{attempt}",
             attempt=attempt,
+            trigger=resumed.get("awaitData"),
+            await_config=resumed.get("awaitConfig"),
         )
 
     def for_handler(self, subscribes: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -180,6 +180,8 @@ class MemoryWorkerManager(WorkerManager):
                 self._finish(kept, job, "failed")
             else:
                 self._wait_or_delay(kept, job, outcome.retry_in_ms)
+        elif outcome.retry_in_ms:
+            self._wait_or_delay(kept, job, outcome.retry_in_ms)
         else:
             kept.push(job, first=True)
         self._pump(kept)

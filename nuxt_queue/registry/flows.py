@@ -65,6 +65,9 @@ def _add(draft: _Draft, worker: WorkerEntry) -> str | None:
         subscribes=tuple(flow.subscribes) if flow.role == "step" else (),
         emits=tuple(flow.emits),
         join=flow.join or "all",
+        timeout_ms=flow.step_timeout_ms,
+        await_before=flow.await_before,
+        await_after=flow.await_after,
     )
     if flow.role == "entry":
         if draft.entry:

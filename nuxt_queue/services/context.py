@@ -15,7 +15,7 @@ from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import StateStore
 
-__all__ = ["ContextService", "FlowControl", "JobContext", "JobHandler"]
+__all__ = ["ContextService", "FlowControl", "FlowSteps", "JobContext", "JobHandler"]
 
 
 class FlowControl(Protocol):
@@ -56,6 +56,29 @@ class FlowControl(Protocol):
         """Tell whether there are statistics of a flow."""
 
 
+class FlowSteps(Protocol):
+    """What a manager tells about the steps that it runs, beside the events of the bus.
+
+    An event tells a story and may be lost.  This may not: when one of these raises, the job is
+    not recorded as ended and runs again.
+    """
+
+    async def step_started(self, scope: Scope) -> None:
+        """An attempt begins; its handler has not been called."""
+
+    async def step_emitted(self, scope: Scope, event: str, payload: Any) -> None:
+        """An attempt has emitted an event."""
+
+    async def step_completed(self, scope: Scope, result: Any) -> None:
+        """An attempt has returned; its job is not recorded as completed yet."""
+
+    async def step_retried(self, scope: Scope) -> None:
+        """An attempt has failed and there will be another."""
+
+    async def step_failed(self, scope: Scope, error: str) -> None:
+        """A job has failed for good; it is not recorded as failed yet."""
+
+
 _Answer = Callable[[Any, dict[str, Any]], Awaitable[Any]]
 
 
@@ -66,10 +89,17 @@ class ContextService:
         state: Where `ctx.state` lives.
         bus: Where log lines and emitted events go.
         flows: Starts and inspects flows; without it those calls are answered with -32601.
+        steps: Is told what becomes of steps; decides what comes next.
     """
 
-    def __init__(self, state: StateStore, bus: EventBus, flows: FlowControl | None = None) -> None:
-        self.state, self.bus, self.flows = state, bus, flows
+    def __init__(
+        self,
+        state: StateStore,
+        bus: EventBus,
+        flows: FlowControl | None = None,
+        steps: FlowSteps | None = None,
+    ) -> None:
+        self.state, self.bus, self.flows, self.steps = state, bus, flows, steps
 
     def for_job(self, scope: Scope) -> JobContext:
         """Return the calls of one attempt of one job."""
@@ -152,8 +182,10 @@ class JobContext:
         payload = given.get("payload")
         if payload is not None and not isinstance(payload, dict):
             payload = {"value": payload}
-        data = {"name": _text(given, "trigger"), "payload": payload or {}}
-        await self.service.bus.publish("emit", self.scope, data)
+        name, payload = _text(given, "trigger"), payload or {}
+        await self.service.bus.publish("emit", self.scope, {"name": name, "payload": payload})
+        if self.service.steps is not None:
+            await self.service.steps.step_emitted(self.scope, name, payload)
         return []
 
     async def _emit_event(self, given: dict[str, Any]) -> list[Any]:

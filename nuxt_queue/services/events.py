@@ -1,11 +1,10 @@
-"""The bus on which steps and flows say what happened, with a timeline for each run."""
+"""The bus on which steps and flows say what happened."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import inspect
-import itertools
 import logging
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nuxt_queue.services.event_stream import Event, EventStream, MemoryEventStream
 from nuxt_queue.services.scope import Scope
 
 __all__ = ["Event", "EventBus", "Listener", "Unsubscribe"]
@@ -20,48 +20,6 @@ __all__ = ["Event", "EventBus", "Listener", "Unsubscribe"]
 Unsubscribe = Callable[[], None]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened in a run.
-
-    Attributes:
-        type: For example `step.completed`, `emit`, `log`, `flow.start`.
-        run_id: The flow's id, or the job's for a plain job.
-        flow_name: The flow, if any.
-        step_name: The job's name; None for events of the flow itself.
-        step_id: The attempt's id.
-        attempt: 1 for the first attempt.
-        data: What belongs to this type of event.
-        id: Its place in the bus, rising.
-        ts: Unix time in seconds.
-    """
-
-    type: str
-    run_id: str
-    flow_name: str | None
-    step_name: str | None
-    step_id: str | None
-    attempt: int | None
-    data: dict[str, Any]
-    id: int
-    ts: float
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the host's form: camelCase, absent fields left out."""
-        wire = {
-            "id": self.id,
-            "ts": self.ts,
-            "type": self.type,
-            "runId": self.run_id,
-            "flowName": self.flow_name,
-            "stepName": self.step_name,
-            "stepId": self.step_id,
-            "attempt": self.attempt,
-            "data": copy.deepcopy(self.data),
-        }
-        return {key: value for key, value in wire.items() if value is not None}
 
 
 Listener = Callable[[Event], Awaitable[None] | None]
@@ -88,27 +46,22 @@ class _Delivery:
 
 
 class EventBus:
-    """Publish events to listeners in this process and keep each run's timeline.
+    """Publish events to listeners in this process and have each run's timeline kept.
 
     The events of one run reach every listener in the order in which they were published, also
-    when a listener publishes.  A listener that raises is logged and never reaches the publisher.
+    when a listener publishes.  A listener that raises, or a stream that is away, is logged and
+    never reaches the publisher.
 
     Args:
-        max_runs: How many runs keep a timeline; the run that began first is dropped.
-        max_events: How many events one timeline keeps; the oldest are dropped.
+        stream: Where the timelines are kept; in memory unless given.
         clock: Unix time in seconds.
     """
 
     def __init__(
-        self,
-        *,
-        max_runs: int = 1_000,
-        max_events: int = 10_000,
-        clock: Callable[[], float] = time.time,
+        self, stream: EventStream | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._max_runs, self._max_events, self._clock = max_runs, max_events, clock
-        self._ids = itertools.count(1)
-        self._timelines: dict[str, deque[Event]] = {}
+        self._stream, self._clock = stream or MemoryEventStream(), clock
+        self._last_id = 0
         self._subscriptions: list[_Subscription] = []
         self._deliveries: dict[str, _Delivery] = {}
 
@@ -129,6 +82,8 @@ class EventBus:
             data: JSON values; copied.
         """
         step = scope.step_name is not None
+        ts = self._clock()
+        self._last_id = max(self._last_id + 1, int(ts * 1_000_000))
         event = Event(
             type=type,
             run_id=scope.run_id,
@@ -137,10 +92,10 @@ class EventBus:
             step_id=scope.step_id,
             attempt=scope.attempt if step else None,
             data=copy.deepcopy(dict(data or {})),
-            id=next(self._ids),
-            ts=self._clock(),
+            id=self._last_id,
+            ts=ts,
         )
-        self._record(event)
+        await self._keep(event)
         listeners = self._listeners(event)
         if any(listener.may_wait for listener in listeners) or event.run_id in self._deliveries:
             await self._deliver(event)
@@ -162,14 +117,13 @@ class EventBus:
 
     async def read(self, run_id: str) -> list[Event]:
         """Return the run's timeline, oldest first; empty for an unknown run."""
-        return list(self._timelines.get(run_id, ()))
+        return await self._stream.read(run_id)
 
-    def _record(self, event: Event) -> None:
-        if event.run_id not in self._timelines:
-            while len(self._timelines) >= self._max_runs:
-                del self._timelines[next(iter(self._timelines))]
-            self._timelines[event.run_id] = deque(maxlen=self._max_events)
-        self._timelines[event.run_id].append(event)
+    async def _keep(self, event: Event) -> None:
+        try:
+            await self._stream.append(event)
+        except Exception:  # noqa: BLE001 a timeline with a hole is no reason to stop a job
+            _log.exception("event %s of run %s could not be kept", event.type, event.run_id)
 
     def _listeners(self, event: Event) -> list[_Subscription]:
         return [each for each in self._subscriptions if each.run_id in (None, event.run_id)]

@@ -1,60 +1,24 @@
-"""What a flow is, and how far one run of it has come: pure bookkeeping, no input or output."""
+"""How far one run of a flow has come: pure bookkeeping, no input or output."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-__all__ = [
-    "FlowDefinition",
-    "FlowRun",
-    "FlowStatus",
-    "FlowTally",
-    "RunRecord",
-    "Step",
-    "StepStatus",
-]
+from nuxt_queue.services.awaits import Await
+from nuxt_queue.services.flow_definition import STEP_TOKEN, FlowDefinition, Step
+
+__all__ = ["Delivery", "FlowRun", "FlowStatus", "RunRecord", "StepStatus", "iso_time"]
 
 FlowStatus = Literal["running", "completed", "failed", "cancelled"]
-StepStatus = Literal["queued", "running", "retrying", "completed", "failed"]
+StepStatus = Literal["queued", "running", "retrying", "awaiting", "completed", "failed"]
 
-_OPEN: frozenset[StepStatus] = frozenset({"queued", "running", "retrying"})
+_OPEN: frozenset[StepStatus] = frozenset({"queued", "running", "retrying", "awaiting"})
 
-# `subscribes` may name a step instead of an event: `step:train` stands for its completion.
-STEP_TOKEN = "step:"  # noqa: S105 no secret
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a flow.
-
-    Attributes:
-        name: The step, which is also the name of its jobs.
-        queue: The queue its jobs go to.
-        worker_id: The worker file's id.
-        subscribes: Events that start it, or `step:<name>` for the completion of a step.
-        emits: Events it says it emits.
-        join: `all` waits for every event of `subscribes`, `any` starts at the first.
-    """
-
-    name: str
-    queue: str
-    worker_id: str
-    subscribes: tuple[str, ...] = ()
-    emits: tuple[str, ...] = ()
-    join: Literal["all", "any"] = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class FlowDefinition:
-    """A flow: where it enters, and its other steps by name."""
-
-    name: str
-    entry: Step
-    steps: dict[str, Step] = field(default_factory=dict)
+# How long whoever decided that a step starts may take to enqueue it; then somebody else does.
+_DELIVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +58,43 @@ class FlowRun:
         }
 
 
-@dataclass(eq=False, slots=True)
-class RunRecord:
-    """One run as the engine keeps it.
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A job that a run has decided on and that may not be in its queue yet.
 
-    An emit belongs to the attempt that made it: it counts for joins once that attempt completes,
-    and is forgotten when the attempt fails.  The first emit of a name wins.
+    Attributes:
+        step: The step, and the name of the job.
+        queue: Where it goes.
+        job_id: The same whoever delivers it, so that it cannot be there twice.
+        data: The job's data.
+        timeout_ms: Milliseconds that one attempt may take.
+        since: When it was decided on, in unix seconds.
+    """
+
+    step: str
+    queue: str
+    job_id: str
+    data: Any
+    timeout_ms: int | None
+    since: float
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """One run, as it is kept: plain data and the transitions of it, which never wait.
+
+    A transition that does not fit any more, such as the completion of a step that was completed
+    before, changes nothing: after a crash, steps are told twice.
+
+    An emit belongs to the attempt that made it and counts when that attempt completes.  The first
+    emit of a name wins.
 
     Attributes:
         signals: What has been emitted by completed steps: payload by event.
-        done: Set when the run has ended.
+        outbox: Jobs that may not be in their queues yet, by step.
+        awaits: The steps that wait for something, by name.
+        news: What the last transition has to say to the bus: type, step and data; not kept.
+        fresh: The jobs that the last transition decided on; not kept.
     """
 
     id: str
@@ -115,53 +106,37 @@ class RunRecord:
     error: str | None = None
     steps: dict[str, StepStatus] = field(default_factory=dict)
     signals: dict[str, Any] = field(default_factory=dict)
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    _emits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outbox: dict[str, Delivery] = field(default_factory=dict)
+    awaits: dict[str, Await] = field(default_factory=dict)
+    news: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    fresh: list[Delivery] = field(default_factory=list)
 
-    def begin_attempt(self, step: str) -> None:
-        """Note that an attempt of a step runs."""
-        self.steps[step] = "running"
-        self._emits[step] = {}
+    @classmethod
+    def begin(cls, run_id: str, definition: FlowDefinition, payload: Any, now: float) -> Self:
+        """Return a run whose entry step is to be enqueued."""
+        run = cls(run_id, definition, payload, now)
+        run._start(definition.entry, payload, now)
+        return run
 
-    def emit(self, step: str | None, event: str, payload: Any) -> None:
-        """Note what a step emitted; what no step emitted counts at once."""
-        emits = self.signals if step is None else self._emits.setdefault(step, {})
-        emits.setdefault(event, payload)
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Self:
+        """Return the run that `to_json` wrote."""
+        return cls(
+            **{
+                **kept,
+                "definition": FlowDefinition.read(kept["definition"]),
+                "outbox": {step: Delivery(**each) for step, each in kept["outbox"].items()},
+                "awaits": {step: Await.read(each) for step, each in kept["awaits"].items()},
+            }
+        )
 
-    def end_attempt(self, step: str, status: StepStatus, result: Any = None) -> None:
-        """Note how an attempt ended; completion makes its emits count."""
-        self.steps[step] = status
-        emits = self._emits.pop(step, {})
-        if status == "completed":
-            emits[STEP_TOKEN + step] = result
-            for event, payload in emits.items():
-                self.signals.setdefault(event, payload)
-
-    def joined(self) -> list[tuple[Step, dict[str, Any]]]:
-        """Return the steps that may start now, with their input keyed by event."""
-        return [
-            (step, {event: self.signals[event] for event in step.subscribes if event in known})
-            for step in self._unstarted()
-            if (known := self.signals.keys() & set(step.subscribes))
-            and (step.join == "any" or len(known) == len(set(step.subscribes)))
-        ]
-
-    def triggered(self, event: str, payload: Any) -> list[tuple[Step, dict[str, Any]]]:
-        """Return the steps that the emit of one event starts without waiting for its step."""
-        return [
-            (step, {event: payload})
-            for step in self._unstarted()
-            if step.join == "any" and event in step.subscribes
-        ]
-
-    def is_exhausted(self) -> bool:
-        """Tell whether nothing is queued or running: what has not started by now never will."""
-        return not any(status in _OPEN for status in self.steps.values())
-
-    def end(self, status: FlowStatus, now: float, error: str | None = None) -> None:
-        """End the run."""
-        self.status, self.finished_at, self.error = status, now, error
-        self.done.set()
+    def to_json(self) -> dict[str, Any]:
+        """Return all that is kept of the run as plain JSON data, not copied."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        kept["definition"] = self.definition.to_json()
+        kept["outbox"] = {step: _fields(each) for step, each in self.outbox.items()}
+        kept["awaits"] = {step: each.to_json() for step, each in self.awaits.items()}
+        return kept
 
     def snapshot(self) -> FlowRun:
         """Return how the run stands."""
@@ -175,44 +150,188 @@ class RunRecord:
             self.error,
         )
 
+    @property
+    def due_at(self) -> float | None:
+        """When somebody has to look after the run, if nothing happens before: unix seconds."""
+        if self.status != "running":
+            return None
+        times = [each.since + _DELIVERY_S for each in self.outbox.values()]
+        times += [each.due_at for each in self.awaits.values() if each.due_at is not None]
+        return min(times, default=None)
+
+    def step_started(self, step: str) -> None:
+        """Note that an attempt of a step runs; one that had failed for good opens the run again."""
+        self.outbox.pop(step, None)
+        if self.status == "failed" and self.steps.get(step) == "failed":
+            self.status, self.finished_at, self.error = "running", None, None
+        if self.steps.get(step) not in ("completed", "awaiting"):
+            self.steps[step] = "running"
+
+    def step_retried(self, step: str) -> None:
+        """Note that an attempt failed and another will follow."""
+        if self.steps.get(step) not in ("completed", "awaiting"):
+            self.steps[step] = "retrying"
+
+    def step_completed(self, step: str, emits: Mapping[str, Any], result: Any, now: float) -> None:
+        """Note that a step returned; what it emitted counts now, or when its wait is over."""
+        if self.steps.get(step) in ("completed", "awaiting"):
+            return
+        gained = {**emits, STEP_TOKEN + step: result}
+        defined = self.definition.step(step)
+        if defined is not None and defined.await_after and self.status == "running":
+            self._await(Await.begin(step, "after", defined.await_after, now, gained))
+        else:
+            self._complete(step, gained, now)
+
+    def step_failed(self, step: str, error: str, now: float) -> None:
+        """Note that a step has failed for good, and with it the run."""
+        if self.steps.get(step) == "completed":
+            return
+        self.steps[step] = "failed"
+        self.awaits.pop(step, None)
+        if self.status == "running":
+            self.error = f"step {step}: {error}"
+            self._end("failed", "flow.failed", {"step": step, "error": error}, now)
+
+    def triggered(self, event: str, payload: Any, now: float) -> None:
+        """Start what an emit starts without waiting for its step to complete."""
+        for step in self._unstarted() if self.status == "running" else ():
+            if step.join == "any" and event in step.subscribes:
+                self._start(step, {event: payload}, now)
+
+    def emitted(self, event: str, payload: Any, now: float) -> None:
+        """Note an event from outside of the run's steps; it counts at once."""
+        if self.status == "running":
+            self._signal(event, payload, now)
+            self._advance(now)
+
+    def resolve(self, step: str, data: Any, now: float) -> bool:
+        """End a step's wait; say whether it waited."""
+        waiting = self.awaits.get(step)
+        if waiting is None or self.status != "running":
+            return False
+        self._resolve(waiting, data, now)
+        self._advance(now)
+        return True
+
+    def time_passed(self, now: float) -> None:
+        """Do what is due: waits that are over, jobs that nobody has enqueued."""
+        for waiting in list(self.awaits.values()):
+            if waiting.resolves_at is not None and waiting.resolves_at <= now:
+                self._resolve(waiting, None, now)
+            elif waiting.expires_at is not None and waiting.expires_at <= now:
+                self._expire(waiting, now)
+        for step, late in list(self.outbox.items()):
+            if late.since + _DELIVERY_S <= now:
+                self.outbox[step] = Delivery(**{**_fields(late), "since": now})
+                self.fresh.append(self.outbox[step])
+        self._advance(now)
+
+    def delivered(self, steps: Collection[str]) -> None:
+        """Note that the jobs of steps are in their queues."""
+        for step in steps:
+            self.outbox.pop(step, None)
+
+    def cancel(self, now: float) -> None:
+        """End the run because somebody wants it to; what has ended stays as it is."""
+        if self.status == "running":
+            said = {"canceledAt": iso_time(now), "previousStatus": self.status}
+            self._end("cancelled", "flow.cancel", said, now)
+
+    def _start(self, step: Step, inputs: Any, now: float) -> None:
+        if step.await_before:
+            self._await(Await.begin(step.name, "before", step.await_before, now, inputs))
+        else:
+            self._deliver(step, {"input": inputs}, f"{self.id}__{step.name}", now)
+
+    def _deliver(self, step: Step, data: dict[str, Any], job_id: str, now: float) -> None:
+        self.steps[step.name] = "queued"
+        identity = {"flowId": self.id, "flowName": self.definition.name}
+        delivery = Delivery(
+            step.name, step.queue, job_id, {**identity, **data}, step.timeout_ms, now
+        )
+        self.outbox[step.name] = delivery
+        self.fresh.append(delivery)
+
+    def _complete(self, step: str, gained: Mapping[str, Any], now: float) -> None:
+        self.steps[step] = "completed"
+        for event, payload in gained.items():
+            self._signal(event, payload, now)
+        self._advance(now)
+
+    def _signal(self, event: str, payload: Any, now: float) -> None:
+        self.signals.setdefault(event, payload)
+        for waiting in list(self.awaits.values()):
+            if waiting.step in self.awaits and waiting.hears(event, payload, self.payload):
+                self._resolve(waiting, payload, now)
+
+    def _advance(self, now: float) -> None:
+        """Start what may start now; end the run when nothing is left that could go on."""
+        if self.status != "running":
+            return
+        for step in self._unstarted():
+            known = self.signals.keys() & set(step.subscribes)
+            if known and (step.join == "any" or len(known) == len(set(step.subscribes))):
+                inputs = {event: self.signals[event] for event in step.subscribes if event in known}
+                self._start(step, inputs, now)
+        if not any(status in _OPEN for status in self.steps.values()):
+            self._end("completed", "flow.completed", {}, now)
+
+    def _await(self, waiting: Await) -> None:
+        self.steps[waiting.step] = "awaiting"
+        self.awaits[waiting.step] = waiting
+        self._say("await.registered", waiting, {"config": dict(waiting.config)})
+
+    def _resolve(self, waiting: Await, data: Any, now: float) -> None:
+        del self.awaits[waiting.step]
+        self._say("await.resolved", waiting, {"triggerData": data})
+        step = self.definition.step(waiting.step)
+        if waiting.position == "after" or step is None:
+            self._complete(waiting.step, waiting.held, now)
+            return
+        resumed = {
+            "input": waiting.held,
+            "awaitResolved": True,
+            "awaitData": data,
+            "awaitPosition": waiting.position,
+            "awaitConfig": dict(waiting.config),
+        }
+        self._deliver(step, resumed, f"{self.id}__{step.name}__resumed", now)
+
+    def _expire(self, waiting: Await, now: float) -> None:
+        self._say("await.timeout", waiting, {})
+        if not waiting.fails:
+            self._resolve(waiting, None, now)
+            return
+        kind = waiting.config["type"]
+        self.step_failed(waiting.step, f"nothing came for its {kind} await in time", now)
+
+    def _end(self, status: FlowStatus, event_type: str, data: dict[str, Any], now: float) -> None:
+        self.status, self.finished_at = status, now
+        self.outbox.clear()  # what is not in a queue yet will not get there
+        self.fresh.clear()
+        self.news.append((event_type, data))
+
+    def _say(self, event_type: str, waiting: Await, more: dict[str, Any]) -> None:
+        about: dict[str, Any] = {
+            "stepName": waiting.step,
+            "awaitType": waiting.config["type"],
+            "position": waiting.position,
+        }
+        self.news.append((event_type, about | more))
+
     def _unstarted(self) -> list[Step]:
         return [step for name, step in self.definition.steps.items() if name not in self.steps]
 
 
-class FlowTally:
-    """How often one flow ran, and how its runs ended."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._last_run_at: float | None = None
-        self._last_completed_at: float | None = None
-
-    def note_start(self, now: float) -> None:
-        """Count a run."""
-        self._counts["total"] += 1
-        self._last_run_at = now
-
-    def note_end(self, status: FlowStatus, now: float) -> None:
-        """Count how a run ended."""
-        self._counts[_COUNTER_OF[status]] += 1
-        if status == "completed":
-            self._last_completed_at = now
-
-    def to_wire(self, name: str, registered_at: float, *, running: int) -> dict[str, Any]:
-        """Return the host's `FlowStats`."""
-        counters = ("total", "success", "failure", "cancel", "running", "awaiting")
-        return {
-            "name": name,
-            "displayName": name,
-            "registeredAt": iso_time(registered_at),
-            "lastRunAt": self._last_run_at and iso_time(self._last_run_at),
-            "lastCompletedAt": self._last_completed_at and iso_time(self._last_completed_at),
-            "stats": {key: self._counts[key] for key in counters} | {"running": running},
-            "version": 1,
-        }
+_KEPT = (
+    "id", "definition", "payload", "started_at", "status", "finished_at", "error", "steps",
+    "signals", "outbox", "awaits",
+)  # fmt: skip
 
 
-_COUNTER_OF = {"completed": "success", "failed": "failure", "cancelled": "cancel"}
+def _fields(delivery: Delivery) -> dict[str, Any]:
+    return {name: getattr(delivery, name) for name in Delivery.__slots__}
 
 
 def iso_time(seconds: float) -> str:

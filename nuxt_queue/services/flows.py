@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from nuxt_queue.errors import QueueError
+from nuxt_queue.errors import QueueError, QueueStorageError
 from nuxt_queue.rpc.values import to_json
-from nuxt_queue.services.events import Event, EventBus
-from nuxt_queue.services.flow_runs import (
-    FlowDefinition,
-    FlowRun,
-    FlowStatus,
-    FlowTally,
-    RunRecord,
-    Step,
-    StepStatus,
-    iso_time,
-)
+from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.flow_definition import FlowDefinition, Step
+from nuxt_queue.services.flow_runs import Delivery, FlowRun, FlowStatus, RunRecord, StepStatus
+from nuxt_queue.services.flow_store import Change, FlowStore, MemoryFlowStore, unknown_run
 from nuxt_queue.services.scope import Scope
 
 __all__ = [
@@ -36,20 +32,29 @@ __all__ = [
 Enqueue = Callable[[str, str, Any, dict[str, Any]], Awaitable[str]]
 """`await enqueue(queue, job_name, data, opts)` returns the job's id; `opts` as on the wire."""
 
+_LOOK_S = 1.0  # between two looks at what is due; sooner when sooner is known here
+
+_log = logging.getLogger(__name__)
+
 
 class FlowEngine:
-    """Start flows, and decide from the events of their steps what comes next.
+    """Start flows, and decide from what their steps do what comes next.
 
     A step starts when every event it subscribes to was emitted, judged when an emitting step
     completes; with `join: "any"` at the first emit.  Each step runs once in a run.  The run is
-    completed when nothing of it is queued or running, failed when a step has failed for good;
-    then nothing more is started, and steps already running end on their own.
+    completed when nothing of it is queued, running or waiting, failed when a step has failed for
+    good; then nothing more is started, and steps already running end on their own.
+
+    Everything that is decided is in the store before it is acted on, and a job has the same id
+    whoever enqueues it.  So any number of engines, each beside a manager, serve the same runs, and
+    what one leaves undone another one does: give each `serve` a task.
 
     Args:
-        flows: The flows by name.  Read at every use, so a caller may change it.
-        bus: Where steps say what happened.
-        enqueue: Puts a job into a queue.
-        max_runs: How many ended runs are remembered.
+        flows: The flows by name that can be started here.  Read at every use, so a caller may
+            change it.  A run goes on with the definition that it was started with.
+        bus: Where runs say what happened.
+        enqueue: Puts a job into a queue; a job whose id is there already is not put there again.
+        store: Where the runs are kept; in memory unless given.
         clock: Unix time in seconds.
     """
 
@@ -59,19 +64,15 @@ class FlowEngine:
         bus: EventBus,
         enqueue: Enqueue,
         *,
-        max_runs: int = 1_000,
+        store: FlowStore | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._flows, self._bus, self._enqueue = flows, bus, enqueue
-        self._max_runs, self._clock = max_runs, clock
-        self._runs: dict[str, RunRecord] = {}
-        self._tallies: dict[str, FlowTally] = {}
+        self._store, self._clock = store or MemoryFlowStore(), clock
         self._registered_at = clock()
-        self._unsubscribe = bus.subscribe(self._on_event)
-
-    def close(self) -> None:
-        """Stop listening to the bus."""
-        self._unsubscribe()
+        self._attempts: dict[tuple[str, str], _Attempt] = {}
+        self._over = asyncio.Event()  # some run has ended; then there is another for the next
+        self._due = asyncio.Event()
 
     async def start_flow(self, name: str, payload: Any = None) -> dict[str, str]:
         """Start a run of a flow.
@@ -89,20 +90,22 @@ class FlowEngine:
         """
         definition = self._definition(name)
         payload = to_json({} if payload is None else payload, "payload")
-        run = RunRecord(str(uuid.uuid4()), definition, payload, self._clock())
-        self._remember(run)
-        await self._publish(run, "flow.start", {"input": payload})
-        job_id = await self._start_step(run, definition.entry, payload)
+        run = RunRecord.begin(str(uuid.uuid4()), definition, payload, self._clock())
+        run.news.insert(0, ("flow.start", {"input": payload}))
+        await self._store.create(run)
+        await self._tell(run)
+        await self._deliver(run, self._deliveries(run))
+        entry = definition.entry
         return {
-            "id": job_id,
-            "queue": definition.entry.queue,
-            "step": definition.entry.name,
+            "id": f"{run.id}__{entry.name}",
+            "queue": entry.queue,
+            "step": entry.name,
             "flowId": run.id,
         }
 
     async def restart_flow(self, name: str, run_id: str) -> dict[str, str]:
         """Start a flow again with the input of an earlier run; returns what `start_flow` does."""
-        return await self.start_flow(name, self._record(run_id, name).payload)
+        return await self.start_flow(name, (await self._record(run_id, name)).payload)
 
     async def cancel_flow(self, name: str, run_id: str) -> dict[str, Any]:
         """Cancel a run: no further step starts; a step that runs ends on its own.
@@ -112,33 +115,81 @@ class FlowEngine:
         Returns:
             The run as it stands, in the wire's form.
         """
-        run = self._record(run_id, name)
-        if run.status == "running":
-            data = {"canceledAt": iso_time(self._clock()), "previousStatus": run.status}
-            await self._end(run, "cancelled", "flow.cancel", data)
+        await self._record(run_id, name)
+        run = await self._apply(run_id, lambda run: run.cancel(self._clock()))
+        if run is None:
+            raise unknown_run(run_id, name)
         return run.snapshot().to_wire()
 
-    def run(self, run_id: str) -> FlowRun:
+    async def emit(self, event: str, payload: Any = None, run_id: str | None = None) -> list[str]:
+        """Let something that happened outside reach the runs.
+
+        Args:
+            event: The event's name.
+            payload: What belongs to it; JSON.
+            run_id: The run to which it happened: steps that subscribe to it may start.  Without
+                it, the event ends the waits for it in every run.
+
+        Returns:
+            The ids of the runs that it reached.
+        """
+        payload = to_json({} if payload is None else payload, "payload")
+        if run_id is not None:
+            await self._record(run_id)
+            reached = [run_id]
+        else:
+            reached = [
+                run.id
+                for run in await self._store.running()
+                if any(each.hears(event, payload, run.payload) for each in run.awaits.values())
+            ]
+        for each in reached:
+            await self._apply(each, lambda run: run.emitted(event, payload, self._clock()))
+        return reached
+
+    async def resolve_await(self, run_id: str, step: str, data: Any = None) -> None:
+        """End a step's wait for a call (`type: "webhook"`), or any other wait of it.
+
+        Raises:
+            QueueError: There is no such run, or the step does not wait.
+        """
+        data = to_json(data, "data")
+        answers: list[bool] = []
+
+        def change(run: RunRecord) -> None:
+            answers[:] = [run.resolve(step, data, self._clock())]
+
+        if await self._apply(run_id, change) is None:
+            raise unknown_run(run_id)
+        if not answers[0]:
+            raise QueueError(f'step "{step}" of flow run "{run_id}" does not wait for anything')
+
+    async def run(self, run_id: str) -> FlowRun:
         """Return how a run stands; raises QueueError for an unknown id."""
-        return self._record(run_id).snapshot()
+        return (await self._record(run_id)).snapshot()
 
     async def wait(self, run_id: str, timeout_s: float | None = None) -> FlowRun:
-        """Wait until a run has ended.
+        """Wait until a run has ended, wherever its steps run.
 
         Raises:
             TimeoutError: It has not ended in time; the message names its steps.
             QueueError: There is no such run.
         """
-        run = self._record(run_id)
+        run = await self.run(run_id)
         try:
             async with asyncio.timeout(timeout_s):
-                await run.done.wait()
+                while run.status == "running":
+                    over = self._over
+                    run = await self.run(run_id)
+                    if run.status == "running":
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(over.wait(), self._store.poll_s)
         except TimeoutError:
             steps = ", ".join(f"{name} {status}" for name, status in run.steps.items())
             raise TimeoutError(
                 f"flow run {run_id} still runs after {timeout_s} s: {steps}"
             ) from None
-        return run.snapshot()
+        return run
 
     async def is_running(
         self,
@@ -148,13 +199,13 @@ class FlowEngine:
         exclude_run_ids: Collection[str] = (),
     ) -> bool:
         """Tell whether a run is under way: that one, one of that flow, or any."""
-        return any(run_id in (None, run.id) for run in self._running(name, exclude_run_ids))
+        return any(run_id in (None, run.id) for run in await self._running(name, exclude_run_ids))
 
     async def get_running_flows(
         self, name: str | None = None, *, exclude_run_ids: Collection[str] = ()
     ) -> list[dict[str, Any]]:
         """Return the runs under way as the host's `RunningFlow` objects, oldest first."""
-        return [run.snapshot().to_wire() for run in self._running(name, exclude_run_ids)]
+        return [run.snapshot().to_wire() for run in await self._running(name, exclude_run_ids)]
 
     async def has_flow_stats(self, name: str) -> bool:
         """Tell whether the flow is known."""
@@ -163,8 +214,9 @@ class FlowEngine:
     async def get_flow_stats(self, name: str) -> dict[str, Any]:
         """Return the host's `FlowStats` object; raises QueueError for an unknown flow."""
         self._definition(name)
-        tally = self._tallies.get(name) or FlowTally()
-        return tally.to_wire(name, self._registered_at, running=len(self._running(name, ())))
+        tally, running = await self._store.tally(name), await self._running(name, ())
+        awaiting = sum(bool(run.awaits) for run in running)
+        return tally.to_wire(name, self._registered_at, running=len(running), awaiting=awaiting)
 
     async def get_all_flow_stats(
         self, *, offset: int = 0, limit: int | None = None
@@ -173,90 +225,114 @@ class FlowEngine:
         names = sorted(self._flows)[offset : None if limit is None else offset + limit]
         return [await self.get_flow_stats(name) for name in names]
 
-    async def _on_event(self, event: Event) -> None:
-        run = self._runs.get(event.run_id)
-        if run is None:
-            return
-        step, data = event.step_name, event.data
-        if event.type == "emit":
-            await self._on_emit(run, step, data)
-        elif step is None:
-            return
-        elif event.type == "step.started":
-            run.begin_attempt(step)
-        elif event.type == "step.retry":
-            run.end_attempt(step, "retrying")
-        elif event.type == "step.completed":
-            run.end_attempt(step, "completed", data.get("result"))
-            await self._advance(run)
-        elif event.type == "step.failed":
-            run.end_attempt(step, "failed")
-            await self._fail(run, step, str(data.get("error")))
-
-    async def _on_emit(self, run: RunRecord, step: str | None, data: Mapping[str, Any]) -> None:
-        name, payload = str(data.get("name")), data.get("payload")
-        run.emit(step, name, payload)
-        await self._start_all(run, run.triggered(name, payload))
-        if step is None:
-            await self._start_all(run, run.joined())
-
-    async def _advance(self, run: RunRecord) -> None:
-        await self._start_all(run, run.joined())
-        if run.status == "running" and run.is_exhausted():
-            await self._end(run, "completed", "flow.completed", {})
-
-    async def _start_all(self, run: RunRecord, steps: list[tuple[Step, dict[str, Any]]]) -> None:
-        for step, inputs in steps:
-            if run.status != "running":
-                return
+    async def serve(self) -> None:
+        """Look after what is due, here and for engines that are gone, until cancelled."""
+        while True:
+            self._due.clear()
             try:
-                await self._start_step(run, step, inputs)
-            except Exception:  # noqa: BLE001 the run has been failed; the bus has nobody to tell
-                return
+                await self.look_after()
+            except Exception:  # noqa: BLE001 a store that is away comes back
+                _log.exception("the runs of flows could not be looked after")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), _LOOK_S)
 
-    async def _start_step(self, run: RunRecord, step: Step, payload: Any) -> str:
-        run.steps[step.name] = "queued"
-        data = {"flowId": run.id, "flowName": run.definition.name, "input": payload}
-        try:
-            return await self._enqueue(
-                step.queue, step.name, data, {"jobId": f"{run.id}__{step.name}"}
+    async def look_after(self) -> None:
+        """Do what is due now: waits that are over, steps that nobody has enqueued."""
+        for run_id in await self._store.due(self._clock()):
+            await self._apply(run_id, lambda run: run.time_passed(self._clock()))
+
+    async def step_started(self, scope: Scope) -> None:
+        """Take notice that an attempt of a step begins, before its handler does."""
+        if (step := _step(scope)) is None:
+            return
+        run = await self._apply(step[0], lambda run: run.step_started(step[1]))
+        if run is not None:
+            self._attempts[step] = _Attempt(run.definition)
+
+    async def step_emitted(self, scope: Scope, event: str, payload: Any) -> None:
+        """Take notice of an emit: it counts when its attempt completes."""
+        attempt = self._attempts.get(_step(scope) or ("", ""))
+        if attempt is None:
+            return
+        attempt.emits.setdefault(event, payload)
+        if attempt.definition.is_joined_by_any(event):
+            await self._apply(
+                scope.run_id, lambda run: run.triggered(event, payload, self._clock())
             )
-        except Exception as error:
-            run.steps[step.name] = "failed"
-            await self._fail(run, step.name, f"cannot be enqueued: {error}")
-            raise
 
-    async def _fail(self, run: RunRecord, step: str, error: str) -> None:
-        if run.status == "running":
-            data = {"step": step, "error": error}
-            await self._end(run, "failed", "flow.failed", data, f"step {step}: {error}")
+    async def step_completed(self, scope: Scope, result: Any) -> None:
+        """Take notice that a step has completed, before its job is recorded as completed."""
+        if (step := _step(scope)) is None:
+            return
+        attempt = self._attempts.pop(step, None)
+        emits = attempt.emits if attempt else {}
+        await self._apply(
+            step[0], lambda run: run.step_completed(step[1], emits, result, self._clock())
+        )
 
-    async def _end(
-        self,
-        run: RunRecord,
-        status: FlowStatus,
-        event_type: str,
-        data: dict[str, Any],
-        error: str | None = None,
-    ) -> None:
-        run.end(status, self._clock(), error)
-        self._tally(run).note_end(status, self._clock())
-        await self._publish(run, event_type, data)
+    async def step_retried(self, scope: Scope) -> None:
+        """Take notice that an attempt has failed, and that there will be another."""
+        if (step := _step(scope)) is not None:
+            self._attempts.pop(step, None)
+            await self._apply(step[0], lambda run: run.step_retried(step[1]))
 
-    async def _publish(self, run: RunRecord, event_type: str, data: dict[str, Any]) -> None:
+    async def step_failed(self, scope: Scope, error: str) -> None:
+        """Take notice that a step has failed for good."""
+        if (step := _step(scope)) is not None:
+            self._attempts.pop(step, None)
+            await self._apply(step[0], lambda run: run.step_failed(step[1], error, self._clock()))
+
+    async def _apply(self, run_id: str, change: Change) -> RunRecord | None:
+        """Change a run, say what there is to say, and enqueue what was decided on."""
+        run = await self._store.change(run_id, change)
+        if run is None:
+            return None
+        await self._tell(run)
+        try:
+            await self._deliver(run, self._deliveries(run))
+        except QueueStorageError as error:  # it is in the outbox: whoever looks next delivers it
+            _log.warning("steps of flow run %s wait for their queue: %s", run_id, error)
+        except Exception as error:  # noqa: BLE001 the run has failed for it
+            _log.warning("flow run %s failed: %s", run_id, error)
+        self._look_in_time(run)
+        return run
+
+    def _deliveries(self, run: RunRecord) -> list[Delivery]:
+        """Return what the last change decided on, unless the run has ended since."""
+        return run.fresh if run.status == "running" else []
+
+    async def _deliver(self, run: RunRecord, deliveries: list[Delivery]) -> None:
+        for each in deliveries:
+            opts: dict[str, Any] = {"jobId": each.job_id}
+            if each.timeout_ms:
+                opts["timeout"] = each.timeout_ms
+            try:
+                await self._enqueue(each.queue, each.step, each.data, opts)
+            except QueueStorageError:
+                raise
+            except Exception as error:
+                reason, step = f"cannot be enqueued: {error}", each.step
+                await self._apply(
+                    run.id,
+                    lambda run: run.step_failed(step, reason, self._clock()),  # noqa: B023 applied at once
+                )
+                raise
+        if deliveries:
+            done = [each.step for each in deliveries]
+            await self._store.change(run.id, lambda run: run.delivered(done))
+
+    async def _tell(self, run: RunRecord) -> None:
         name, queue = run.definition.name, run.definition.entry.queue
         scope = Scope(job_id=run.id, queue=queue, flow_id=run.id, flow_name=name)
-        await self._bus.publish(event_type, scope, data)
+        for event_type, data in run.news:
+            await self._bus.publish(event_type, scope, data)
+        if run.status != "running":
+            over, self._over = self._over, asyncio.Event()
+            over.set()
 
-    def _remember(self, run: RunRecord) -> None:
-        ended = [known.id for known in self._runs.values() if known.status != "running"]
-        for run_id in ended[: max(0, len(ended) - self._max_runs)]:
-            del self._runs[run_id]
-        self._runs[run.id] = run
-        self._tally(run).note_start(run.started_at)
-
-    def _tally(self, run: RunRecord) -> FlowTally:
-        return self._tallies.setdefault(run.definition.name, FlowTally())
+    def _look_in_time(self, run: RunRecord) -> None:
+        if run.due_at is not None and (delay := run.due_at - self._clock()) < _LOOK_S:
+            asyncio.get_running_loop().call_later(max(0, delay), self._due.set)
 
     def _definition(self, name: str) -> FlowDefinition:
         if name not in self._flows:
@@ -264,18 +340,24 @@ class FlowEngine:
             raise QueueError(f'Flow not found: "{name}". Available: {known}')
         return self._flows[name]
 
-    def _record(self, run_id: str, name: str | None = None) -> RunRecord:
-        run = self._runs.get(run_id)
+    async def _record(self, run_id: str, name: str | None = None) -> RunRecord:
+        run = await self._store.get(run_id)
         if run is None or name not in (None, run.definition.name):
-            flow = f' of flow "{name}"' if name else ""
-            raise QueueError(f'Flow run not found: "{run_id}"{flow}')
+            raise unknown_run(run_id, name)
         return run
 
-    def _running(self, name: str | None, exclude: Collection[str]) -> list[RunRecord]:
-        return [
-            run
-            for run in self._runs.values()
-            if run.status == "running"
-            and name in (None, run.definition.name)
-            and run.id not in exclude
-        ]
+    async def _running(self, name: str | None, exclude: Collection[str]) -> list[RunRecord]:
+        return [run for run in await self._store.running(name) if run.id not in exclude]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """An attempt of a step that runs here."""
+
+    definition: FlowDefinition
+    emits: dict[str, Any] = field(default_factory=dict)
+
+
+def _step(scope: Scope) -> tuple[str, str] | None:
+    """Return the run and the step of a job, None for a job of no flow."""
+    return (scope.flow_id, scope.step_name) if scope.flow_id and scope.step_name else None

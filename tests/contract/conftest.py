@@ -1,6 +1,7 @@
-"""The managers that the contract holds for.
+"""The managers and stores that the contract holds for.
 
-A further manager joins with a Bench of its own and a line in `BENCHES`; no test names a manager.
+A further manager joins with a Bench of its own and a line in `BENCHES`, a further engine for
+state, events and flows with a subclass of Stores and a line in `STORES`; no test names an engine.
 
 Time: a bench has a clock, `now_ms`, and `pass_time` lets it go on, by hand where the engine takes
 its time from us and by waiting where it does not.  A test asserts that something was not early, by
@@ -20,8 +21,10 @@ from nuxt_queue.managers import JobRecord, MemoryWorkerManager, WorkerManager, W
 from nuxt_queue.managers.clock import ManualClock
 from nuxt_queue.managers.jobs import JobState
 from nuxt_queue.services.context import ContextService, JobContext, JobHandler
+from nuxt_queue.services.event_stream import EventStream, MemoryEventStream
 from nuxt_queue.services.events import Event, EventBus
-from nuxt_queue.services.state import MemoryStateStore
+from nuxt_queue.services.flow_store import FlowStore, MemoryFlowStore
+from nuxt_queue.services.state import MemoryStateStore, StateStore
 
 # Every wait of the suite: long enough for a loaded machine, short enough for a hang.
 WAIT_S = 5.0
@@ -135,6 +138,64 @@ BENCHES: list[type[Bench]] = [MemoryBench]
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     """A manager with an empty queue, for each manager there is."""
     made: Bench = request.param()
+    await made.open()
+    yield made
+    await made.close()
+
+
+class Stores:
+    """State, events and runs of flows in one engine, and time that the test may let pass.
+
+    Attributes:
+        shared: Whether another process, and `another`, see the same.
+    """
+
+    shared: bool = True
+    state: StateStore
+    events: EventStream
+    flows: FlowStore
+
+    async def open(self) -> None:
+        """Make the stores, empty."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+
+    async def another(self) -> Stores:
+        """Return other stores on the same place, as another process has them."""
+        raise NotImplementedError
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the time of lifetimes go on."""
+        await asyncio.sleep(seconds)
+
+
+class MemoryStores(Stores):
+    """Everything in this process."""
+
+    shared = False
+
+    async def open(self) -> None:
+        self.now = 100.0
+        self.state = MemoryStateStore(clock=lambda: self.now)
+        self.events = MemoryEventStream()
+        self.flows = MemoryFlowStore(keep_ended=3)
+
+    async def another(self) -> Stores:
+        return self
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+
+STORES: list[type[Stores]] = [MemoryStores]
+
+
+@pytest.fixture(params=STORES, ids=lambda stores: stores.__name__.removesuffix("Stores").lower())
+async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
+    """Empty stores, of each engine there is; they remember three ended runs."""
+    made: Stores = request.param()
     await made.open()
     yield made
     await made.close()

@@ -37,7 +37,7 @@ async def train(job: dict[str, Any], context: JobContext) -> None:
 
 def engine(bench: Bench) -> FlowEngine:
     made = FlowEngine({"ml": ML}, bench.bus, bench.manager.enqueue)
-    bench.contexts.flows = made
+    bench.contexts.flows = bench.contexts.steps = made
     return made
 
 

@@ -14,6 +14,7 @@ import pytest
 from nuxt_queue.runner import ChildProcessRunner, Timeouts
 from nuxt_queue.runner.reaper import reaper
 from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import MemoryStateStore
@@ -36,7 +37,7 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state = MemoryStateStore()
-        self.service = ContextService(self.state, EventBus(max_events=100_000))
+        self.service = ContextService(self.state, EventBus(MemoryEventStream(max_events=100_000)))
 
     def runner(self, worker: str | Path, **options: Any) -> ChildProcessRunner:
         """Make a runner of a sample worker, or of a file."""

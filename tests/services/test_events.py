@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.scope import Scope
 
@@ -31,7 +32,7 @@ async def test_an_event_has_the_identity_of_its_scope() -> None:
     event = await bus.publish("step.completed", STEP, {"result": 1})
 
     assert event.to_wire() == {
-        "id": 1,
+        "id": 12_500_000,
         "ts": 12.5,
         "type": "step.completed",
         "runId": "f1",
@@ -60,12 +61,37 @@ async def test_a_run_has_a_timeline_of_its_own() -> None:
         await bus.publish("log", scope)
 
     assert [event.step_name for event in await bus.read("f1")] == ["train", None]
-    assert [event.id for event in await bus.read("j1")] == [2]
+    assert len(await bus.read("j1")) == 1
     assert await bus.read("unknown") == []
 
 
+async def test_the_id_of_an_event_is_never_used_twice() -> None:
+    bus = EventBus(clock=lambda: 12.5)
+
+    ids = [(await bus.publish("log", PLAIN)).id for _ in range(3)]
+
+    assert ids == [12_500_000, 12_500_001, 12_500_002]
+
+
+async def test_a_stream_that_is_away_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """host-contract 3: publishing is best effort."""
+
+    class Away(MemoryEventStream):
+        async def append(self, _event: Event) -> None:
+            raise ConnectionError("gone")
+
+    bus = EventBus(Away())
+    heard: list[str] = []
+    bus.subscribe(lambda event: heard.append(event.type))
+
+    await bus.publish("log", PLAIN)
+
+    assert heard == ["log"]
+    assert "event log of run j1 could not be kept" in caplog.text
+
+
 async def test_timelines_are_bounded_in_number_and_length() -> None:
-    bus = EventBus(max_runs=2, max_events=3)
+    bus = EventBus(MemoryEventStream(max_runs=2, max_events=3))
     for run in ("a", "b", "c"):
         for n in range(5):
             await bus.publish("log", Scope(job_id=run, queue="q"), {"n": n})

@@ -1,0 +1,89 @@
+"""What a step waits for beside its events: a time, a schedule, an event, a call from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from nuxt_queue.services.cron import next_time
+
+__all__ = ["Await", "Position"]
+
+Position = Literal["before", "after"]
+
+_DAY_MS = 24 * 60 * 60 * 1000  # how long the host waits for a call or an event
+_LIMITED = frozenset({"webhook", "event"})
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """One step of one run that waits.
+
+    Attributes:
+        step: The step.
+        position: `before` it runs, or `after` it ran and before its completion counts.
+        config: What it waits for, in the host's form.
+        since: When it began to wait, in unix seconds.
+        resolves_at: When it has waited long enough; None when something must happen.
+        expires_at: When it gives up; None when it does not.
+        held: What goes on when the wait is over: the step's input, or what it has emitted.
+    """
+
+    step: str
+    position: Position
+    config: Mapping[str, Any]
+    since: float
+    resolves_at: float | None = None
+    expires_at: float | None = None
+    held: Any = field(default=None)
+
+    @classmethod
+    def begin(
+        cls, step: str, position: Position, config: Mapping[str, Any], now: float, held: Any
+    ) -> Self:
+        """Return a wait that begins now."""
+        kind, resolves_at = config["type"], None
+        if kind == "time":
+            resolves_at = now + config["delay"] / 1000
+        elif kind == "schedule":
+            resolves_at = next_time(config["cron"], now, config.get("timezone"))
+        timeout_ms = config.get("timeout") or (_DAY_MS if kind in _LIMITED else None)
+        expires_at = now + timeout_ms / 1000 if timeout_ms else None
+        return cls(step, position, config, now, resolves_at, expires_at, held)
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Self:
+        """Return the wait that `to_json` wrote."""
+        return cls(**kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wait as plain JSON data."""
+        return asdict(self)
+
+    @property
+    def due_at(self) -> float | None:
+        """When something must be done about it, if nothing happens before."""
+        times = [at for at in (self.resolves_at, self.expires_at) if at is not None]
+        return min(times, default=None)
+
+    @property
+    def fails(self) -> bool:
+        """Whether giving up fails the run; otherwise the step goes on without an answer."""
+        return bool(self.config.get("timeoutAction", "fail") == "fail")
+
+    def hears(self, event: str, payload: Any, run_input: Any) -> bool:
+        """Tell whether an event ends the wait.
+
+        With `filterKey`, only one that has the same value there as the run's input.
+        """
+        if self.config["type"] != "event" or self.config.get("event") != event:
+            return False
+        key = self.config.get("filterKey")
+        if key is None:
+            return True
+        if not (isinstance(payload, Mapping) and isinstance(run_input, Mapping)):
+            return False
+        missing = object()
+        wanted: object = run_input.get(key, missing)
+        return wanted is not missing and bool(payload.get(key) == wanted)

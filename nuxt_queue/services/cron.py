@@ -1,0 +1,54 @@
+"""When a cron pattern comes round next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nuxt_queue.errors import QueueError
+
+__all__ = ["check_cron", "next_time"]
+
+
+def check_cron(pattern: str, timezone: str | None = None) -> None:
+    """Raise QueueError when nothing could be planned by a pattern in a time zone."""
+    from croniter import croniter  # with what it brings, as costly as all of the rest
+
+    _zone(timezone)
+    if not croniter.is_valid(pattern):
+        raise QueueError(
+            f'"{pattern}" is no cron pattern; write five or six fields, for example "0 7 * * 1-5"'
+        )
+
+
+def next_time(pattern: str, after_s: float, timezone: str | None = None) -> float | None:
+    """Return the next moment of a pattern, in unix seconds; None when there is none.
+
+    Args:
+        pattern: Minute, hour, day, month, weekday, and seconds as an optional sixth field.
+        after_s: The moment after which it is wanted, in unix seconds.
+        timezone: Whose hours it means; UTC unless given.
+
+    Raises:
+        QueueError: The pattern or the time zone is wrong.
+    """
+    from croniter import CroniterBadDateError, croniter
+
+    check_cron(pattern, timezone)
+    start = datetime.fromtimestamp(after_s, _zone(timezone))
+    try:
+        found: datetime = croniter(pattern, start).get_next(datetime)
+    except CroniterBadDateError:  # 30 February: valid in form, never due
+        return None
+    return found.timestamp()
+
+
+def _zone(timezone: str | None) -> tzinfo:
+    if timezone is None:
+        return UTC
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise QueueError(
+            f'there is no time zone "{timezone}"; give a name such as "Europe/Vienna"'
+        ) from None
