@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     problem = _wrong_call(arguments)
     if problem:
         return _complain(f"nq-export: {problem}")
+    if arguments.where:
+        return _where(arguments.where)
     status = _OK
     claimed: dict[Path, str] = {}
     for file in arguments.notebooks:
@@ -46,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         " by a first line '#| nq: handler', or by the cell metadata {'nq': {'role': 'handler'}}.",
     )
     add = parser.add_argument
-    add("notebooks", nargs="+", metavar="NOTEBOOK", help=".ipynb, or .py in the percent format")
+    add("notebooks", nargs="*", metavar="NOTEBOOK", help=".ipynb, or .py in the percent format")
     add(
         "-o",
         "--output",
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--diff", action="store_true", help="write nothing; show what would change")
     add("--stdout", action="store_true", help="write to stdout instead of a file")
     add("--list", action="store_true", help="write nothing; show the role of each cell")
+    add("--where", metavar="FILE:LINE", help="say which cell a line of a worker comes from")
     add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
     add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
     add("--allow-local", action="store_true", help="accept imports of modules beside the notebook")
@@ -66,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _wrong_call(arguments: argparse.Namespace) -> str:
+    if bool(arguments.notebooks) == bool(arguments.where):
+        return "name the notebooks to export, or a line of a worker with --where"
     several = len(arguments.notebooks) > 1
     if arguments.stdout and (several or arguments.output or arguments.check or arguments.diff):
         return "--stdout takes one notebook and neither -o, --check nor --diff"
@@ -204,6 +209,24 @@ def _compare(exported: Exported, target: Path, arguments: argparse.Namespace) ->
         "NQ406", f"{shown} {reasons[state]}", "run nq-export and commit the result"
     )
     return _complain(finding.sentence(exported.notebook), _REFUSED)
+
+
+def _where(asked: str) -> int:
+    from nbtools.errors import printable
+    from nbtools.exporter.sourcemap import where
+
+    file, _, line = asked.rpartition(":")
+    if not file or not line.isdecimal():
+        return _complain(f"nq-export: --where takes FILE:LINE, for example worker.py:57: {asked!r}")
+    try:
+        place = where(file, int(line))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        return _complain(printable(f"{file}: cannot be read: {reason}"))
+    if place is None:
+        return _complain(printable(f"{asked}: comes from no cell of a notebook"), _REFUSED)
+    _say(printable(str(place)), sys.stdout)
+    return _OK
 
 
 def _list_roles(file: str) -> int:

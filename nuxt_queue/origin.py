@@ -7,6 +7,7 @@ loaded only when something has failed.
 # source: 1f..., body: 2e..., markers: "# %% nq: "     line 2 states the prefix
 # notebook: notebooks/train.ipynb                      line 3 states the notebook
 # %% nq: cell 4, handler, 1f0c2a9b                     the next line is line 1 of cell 4
+# %% nq: cell 2, deps, 77aa01bc, from line 9           a part of a cell: the next line is its line 9
 # %% nq: config of cell 3, line 2                      what follows was made from that line
 # %% nq: entry                                         what follows is the exporter's own
 ```
@@ -22,7 +23,7 @@ __all__ = ["Place", "place_of"]
 
 _STATED = re.compile(r'# source: [0-9a-f]+, body: [0-9a-f]+, markers: "([^"\n]+)"$')
 _NOTEBOOK = re.compile(r"# notebook: (.+)$")
-_CELL = re.compile(r"cell (\d+), (\w+), ([0-9a-f]+)$")
+_CELL = re.compile(r"cell (\d+), (\w+), ([0-9a-f]+)(?:, from line (\d+))?$")
 _CONFIG = re.compile(r"config of cell (\d+), line (\d+)$")
 _HEADER = 3  # lines
 
@@ -64,7 +65,7 @@ def place_of(lines: Sequence[str], line: int) -> Place | None:
         return None
     marker = lines[above].rstrip("\n").removeprefix(stated[1])
     if cell := _CELL.match(marker):
-        return Place(notebook[1], int(cell[1]), line - 1 - above, cell[3])
+        return Place(notebook[1], int(cell[1]), line - 2 - above + int(cell[4] or 1), cell[3])
     if config := _CONFIG.match(marker):
         return Place(notebook[1], int(config[1]), int(config[2]))
     return None

@@ -27,6 +27,7 @@ class Code:
         source: Its text as the notebook has it.
         lines: Its text as the worker will have it; as many lines.
         body: The statements that are exported as they stand.
+        parts: The lines that are exported, as pairs of the first and the last, counted from 1.
     """
 
     def __init__(self, marked: Marked, text: str, body: list[ast.stmt]) -> None:
@@ -35,6 +36,7 @@ class Code:
         self.source = marked.cell.source
         self.lines = text.split("\n")
         self.body = body
+        self.parts = [(1, len(self.lines))]
         self._names: Names | None = None
 
     def may_mention(self, *words: str) -> bool:

@@ -92,13 +92,12 @@ def render(
     lines += [f"config = {_literal(config)}", "", prefix + ENTRY, *_DISCOVERY.split("\n")]
     places: dict[int, tuple[int, int]] = {}
     count = HEADER_LINES + sum(line.count("\n") + 1 for line in lines)
-    for code in codes:
-        lines.append(prefix + cell_marker(code.number, code.role, code.source))
-        count += 1
-        for number in range(1, len(code.lines) + 1):
-            places[count + number] = (code.number, number)
-        count += len(code.lines) + 1
-        lines += [*code.lines, ""]
+    for code, first, last in ((code, *part) for code in codes for part in code.parts):
+        lines.append(prefix + cell_marker(code.number, code.role, code.source, first))
+        for number in range(first, last + 1):
+            places[count + 2 + number - first] = (code.number, number)
+        lines += [*code.lines[first - 1 : last], ""]
+        count += last - first + 3
     lines += [prefix + ENTRY, 'if __name__ == "__main__":', f"    run_worker({handler})", ""]
     body = "\n".join(lines)
     source = hashlib.sha256()

@@ -44,14 +44,14 @@ def marker_prefix(texts: list[str]) -> str:
     return prefix
 
 
-def cell_marker(number: int, role: str, source: str) -> str:
-    """Return what the marker of a cell says after the prefix.
+def cell_marker(number: int, role: str, source: str, line: int = 1) -> str:
+    """Return what the marker of a cell, or of a part that begins at a line, says after the prefix.
 
     The text's hash stands for the cell, not its id: ids are missing from most notebooks and are
     made anew when one is saved.
     """
     digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"cell {number}, {role}, {digest}"
+    return f"cell {number}, {role}, {digest}" + (f", from line {line}" if line > 1 else "")
 
 
 def config_marker(number: int, line: int) -> str:

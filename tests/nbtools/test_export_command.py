@@ -313,6 +313,24 @@ def test_modules_beside_the_notebook_are_accepted_when_asked(write_notebook: Wri
     assert cli.main(["--allow-local", "job.ipynb"]) == 0
 
 
+def test_a_line_of_a_worker_is_found_in_its_notebook(
+    write_notebook: Write, capsys: Capture
+) -> None:
+    """R14: `nq-export --where worker.py:57`."""
+    write_notebook(("nq-export", "\nA = 1"))
+    cli.main(["job.ipynb"])
+    line = Path("job.py").read_text().split("\n").index("A = 1") + 1
+    capsys.readouterr()
+    assert cli.main(["--where", f"job.py:{line}"]) == 0
+    assert capsys.readouterr().out == "job.ipynb, cell 2, line 2\n"
+    assert cli.main(["--where", "job.py:1"]) == 1
+    assert cli.main(["--where", "job.ipynb:5"]) == 1
+    for nonsense in ("job.py", "job.py:x", ":5", "none.py:5", "nul\0.py:5"):
+        assert cli.main(["--where", nonsense]) == 2
+    assert capsys.readouterr().err.count("\n") == 7
+    assert cli.main([]) == 2
+
+
 def test_the_version_is_the_projects() -> None:
     import tomllib
 
