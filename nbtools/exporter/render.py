@@ -92,7 +92,8 @@ def render(
     lines += [f"config = {_literal(config)}", "", prefix + ENTRY, *_DISCOVERY.split("\n")]
     places: dict[int, tuple[int, int]] = {}
     count = HEADER_LINES + sum(line.count("\n") + 1 for line in lines)
-    for code, first, last in ((code, *part) for code in codes for part in code.parts):
+    parts = [(code, first, last) for code in codes for first, last in code.parts]
+    for code, first, last in parts:
         lines.append(prefix + cell_marker(code.number, code.role, code.source, first))
         for number in range(first, last + 1):
             places[count + 2 + number - first] = (code.number, number)
