@@ -1,10 +1,11 @@
 """What a worker and a project may state, checked: milliseconds at the edge, one line when wrong."""
 
-from nuxt_queue.config.project import ProjectConfig, RuntimeConfig
+from nuxt_queue.config.project import KNOWN_RUNTIMES, ProjectConfig, RuntimeConfig
 from nuxt_queue.config.warnings import config_warnings
 from nuxt_queue.config.worker import FlowConfig, QueueConfig, WorkerConfig, complete_config
 
 __all__ = [
+    "KNOWN_RUNTIMES",
     "FlowConfig",
     "ProjectConfig",
     "QueueConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from nuxt_queue.config import FlowConfig
 
@@ -16,7 +16,8 @@ class WorkerEntry:
     """One worker.
 
     Attributes:
-        id: Its path below the scanned folder, without `.py`: `ml/train_model`.
+        kind: Its file's suffix without the dot: `py`.
+        id: Its path below the scanned folder, without the suffix: `ml/train_model`.
         name: The last part of the id.
         path: Its path below the project's root, with a slash first, as the host writes it.
         abs_path: Where the file is.
@@ -28,8 +29,7 @@ class WorkerEntry:
         config: The completed config, as JSON data with the host's names.
     """
 
-    kind: ClassVar[str] = "py"
-
+    kind: str
     id: str
     name: str
     path: str

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nuxt_queue.config import ProjectConfig, WorkerConfig, config_warnings
+from nuxt_queue.config import KNOWN_RUNTIMES, ProjectConfig, WorkerConfig, config_warnings
 from nuxt_queue.errors import ConfigError, RegistryError, WorkerLoadError, WorkerNotFoundError
 from nuxt_queue.registry.entry import Problem, WorkerEntry
 from nuxt_queue.registry.flows import plan_flows
 from nuxt_queue.registry.python import read_source
+from nuxt_queue.registry.sidecar import read_sidecar
 from nuxt_queue.services.flows import FlowDefinition
 
 __all__ = ["ScanResult", "read_worker", "scan"]
@@ -59,8 +60,9 @@ class ScanResult:
 def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanResult:
     """Find the workers below a folder; runs nothing of them.
 
-    Every `.py` file is a worker, as it is for the host; names that begin with a dot are passed
-    over, links are followed, and a file reached twice counts once.
+    Every `.py` file is a worker, as it is for the host, and every file whose suffix a runtime of
+    the settings claims; names that begin with a dot are passed over, links are followed, and a
+    file reached twice counts once.
 
     Args:
         directory: The folder of workers.
@@ -77,14 +79,18 @@ def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanRe
     folder = folder.resolve()
     result = ScanResult()
     taken: dict[tuple[str, str], WorkerEntry] = {}
-    for found in _walk(folder, {str(folder)}):
+    project = _Project(folder, settings)
+    for found in _walk(folder, {str(folder)}, project.suffixes):
         if isinstance(found, Problem):
             result.problems.append(found)
         else:
-            _add(result, taken, found, _Project(folder, settings))
+            _add(result, taken, found, project)
     plan = plan_flows(result.entries)
     result.problems.extend(plan.problems)
     result.warnings.extend(plan.warnings)
+    if settings:
+        file = settings.root / "pyproject.toml"
+        result.warnings.extend(Problem(file, None, warning) for warning in settings.warnings)
     return result
 
 
@@ -113,8 +119,17 @@ class _Project:
     folder: Path
     settings: ProjectConfig | None
 
+    @property
+    def suffixes(self) -> frozenset[str]:
+        runtimes = self.settings.runtimes.values() if self.settings else ()
+        return frozenset({_SUFFIX}.union(*(runtime.suffixes for runtime in runtimes)))
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[Path | Problem]:
+    def claimed_by(self, path: Path) -> str | None:
+        """Return the runtime of the settings that a file in another language belongs to."""
+        return self.settings.claimed_by(path.suffix) if self.settings else None
+
+
+def _walk(folder: Path, seen: set[str], suffixes: frozenset[str]) -> Iterator[Path | Problem]:
     """Yield the worker files of a folder and those below it, in the order of their names."""
     try:
         children = sorted(folder.iterdir(), key=lambda child: child.name)
@@ -123,14 +138,14 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path | Problem]:
         return
     for child in children:
         is_folder = _is_folder(child)
-        if child.name.startswith(".") or not (is_folder or child.suffix == _SUFFIX):
+        if child.name.startswith(".") or not (is_folder or child.suffix in suffixes):
             continue
         real = os.path.realpath(child)  # of a link to itself too, which Path.resolve refuses
         if real in seen:
             continue
         seen.add(real)
         if is_folder:
-            yield from _walk(child, seen)
+            yield from _walk(child, seen, suffixes)
         else:
             yield child
 
@@ -167,9 +182,11 @@ def _add(
 
 def _read(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
     """Read one worker; returns it with what looks like a slip in its config."""
-    folder, settings = project.folder, project.settings
-    name = path.name.removesuffix(_SUFFIX)
-    _refuse_name(path, name)
+    settings = project.settings
+    name, runtime = path.stem, project.claimed_by(path)
+    _refuse_name(path, name, runtime)
+    if runtime:
+        return _read_other(path, project, runtime)
     source = read_source(path)
     try:
         config = WorkerConfig.read(source.config, stem=name)
@@ -180,31 +197,58 @@ def _read(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
     if config.runtime in _NODE_RUNTIMES:
         reason = f'a .py file cannot run as "{config.runtime}"; its runtime is "python"'
         raise WorkerLoadError(path, reason, source.line)
+    hints = [Problem(path, source.line, hint) for hint in config_warnings(source.config)]
+    return _entry(path, project, config), hints
+
+
+def _read_other(path: Path, project: _Project, runtime: str) -> tuple[WorkerEntry, list[Problem]]:
+    """Read a worker in another language."""
+    assert project.settings is not None  # they have claimed it
+    source = read_sidecar(path)
+    stated = {"runtime": runtime, **source.config}
+    try:
+        config = WorkerConfig.read(stated, stem=path.stem)
+        project.settings.runtime(config.runtime)
+    except ConfigError as error:
+        raise WorkerLoadError(path, f"{source.file.name}: {error}") from None
+    if config.runtime in KNOWN_RUNTIMES:
+        reason = (
+            f'a {path.suffix} file cannot run as "{config.runtime}"; its runtime is "{runtime}"'
+        )
+        raise WorkerLoadError(path, f"{source.file.name}: {reason}")
+    hints = [Problem(source.file, None, hint) for hint in config_warnings(source.config)]
+    return _entry(path, project, config, kind=path.suffix[1:]), hints
+
+
+def _entry(path: Path, project: _Project, config: WorkerConfig, kind: str = "py") -> WorkerEntry:
     wire = config.to_wire()
-    timeout_ms = (settings or ProjectConfig(folder)).timeout_ms(config)
-    entry = WorkerEntry(
-        id=path.relative_to(folder).as_posix().removesuffix(_SUFFIX),
-        name=name,
+    settings = project.settings or ProjectConfig(project.folder)
+    return WorkerEntry(
+        kind=kind,
+        id=path.relative_to(project.folder).with_suffix("").as_posix(),
+        name=path.stem,
         path=_host_path(path, project),
         abs_path=path,
         queue=config.queue_name,
         job=config.job_name,
         flow=config.flow,
-        worker={**wire["worker"], "timeout": timeout_ms},
+        worker={**wire["worker"], "timeout": settings.timeout_ms(config)},
         config=wire,
     )
-    return entry, [Problem(path, source.line, hint) for hint in config_warnings(source.config)]
 
 
-def _refuse_name(path: Path, name: str) -> None:
+def _refuse_name(path: Path, name: str, claimed_by: str | None) -> None:
     """Refuse names that break the worker, or its neighbours, when the host imports it."""
     reason = None
     if not _is_text(str(path)):
         reason = "its path is not UTF-8; rename it"
+    elif claimed_by:
+        return
     elif path.suffix == ".ipynb":
         reason = f"is a notebook; make a worker of it first: nq-export {path.name}"
     elif path.suffix != _SUFFIX:
-        reason = f"is no {_SUFFIX} file"
+        claim = f', and no runtime of the settings claims "{path.suffix}"' if path.suffix else ""
+        reason = f"is no {_SUFFIX} file{claim}"
     elif name in ("__init__", "__main__"):
         reason = f"{name} is no worker's name; rename it, or move it where no workers are"
     elif name in sys.stdlib_module_names or name == "nuxt_queue":
