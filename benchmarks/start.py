@@ -42,6 +42,7 @@ def job(python: str, worker: Path) -> Callable[[], object]:
             assert child.stdout
             child.stdin.write(EXECUTE + b"\n")
             child.stdin.flush()
+            assert b'"started"' in child.stdout.readline()
             assert b'"result":1' in child.stdout.readline()
 
     return run

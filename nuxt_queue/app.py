@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nuxt_queue.config import ProjectConfig
+from nuxt_queue.config import ProcessSettings, ProjectConfig
 from nuxt_queue.errors import (
     ConfigError,
     HandlerError,
@@ -25,7 +25,7 @@ from nuxt_queue.errors import (
 )
 from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
-from nuxt_queue.runner import ChildProcessRunner
+from nuxt_queue.runner import ChildProcessRunner, Limits
 from nuxt_queue.runner.programs import resolve_command
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
@@ -94,10 +94,8 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
 
     def child_processes(options: WorkerOptions) -> JobHandler:
         assert options.path is not None  # every entry of a scan has one
-        runner = child_runner(
-            settings, options.path, options.runtime or "python", options.timeout_ms
-        )
-        return runner.create_handler()
+        entry = next(e for e in workers.entries if e.abs_path == options.path)
+        return child_runner(settings, entry, options.timeout_ms).create_handler()
 
     contexts = ContextService(state, bus, flows, flows)
     manager = MemoryWorkerManager(contexts, runtimes=child_processes)
@@ -130,24 +128,35 @@ def worker_options(entry: WorkerEntry) -> WorkerOptions:
 
 
 def child_runner(
-    settings: ProjectConfig, path: Path, runtime: str, timeout_ms: int | None
+    settings: ProjectConfig, entry: WorkerEntry, timeout_ms: int | None
 ) -> ChildProcessRunner:
-    """Make the runner of a worker file as the project's settings say.
+    """Make the runner of a worker as it and the project's settings say.
 
     Raises:
         ConfigError: If the runtime is unknown, switched off, or asks for what is not there.
     """
-    config = settings.runtime(runtime)
-    if config.process != "spawn":
+    name = entry.worker["runtime"]
+    runtime = settings.runtime(name)
+    if runtime.process != "spawn":
         raise ConfigError(
-            f'runtimes.{runtime}.process is "{config.process}", which is not there yet; use "spawn"'
+            f'runtimes.{name}.process is "{runtime.process}", which is not there yet; use "spawn"'
         )
+    stated = ProcessSettings.among(entry.worker).below(entry.abs_path.parent)
+    given = stated.over(runtime.below(settings.root))
     return ChildProcessRunner(
-        path,
-        runtime,
-        config.timeout_ms if timeout_ms is None else timeout_ms,
-        command=resolve_command(runtime, config, settings.root),
-        args=config.args,
+        entry.abs_path,
+        name,
+        runtime.timeout_ms if timeout_ms is None else timeout_ms,
+        max_message=given.max_message,
+        max_output=given.max_output,
+        command=resolve_command(name, runtime, settings.root),
+        args=runtime.args,
+        env=given.env,
+        env_passthrough=given.env_passthrough,
+        cwd=Path(given.cwd) if given.cwd else None,
+        limits=Limits(
+            given.memory_mb, given.cpu_seconds, given.open_files, given.file_mb, given.processes
+        ),
     )
 
 
@@ -250,7 +259,7 @@ async def run_job(
         service.bus.subscribe(listener)
     timeout_ms = entry.worker["timeout"] if timeout_ms is None else timeout_ms
     settings = settings or ProjectConfig.find(entry.abs_path.parent)
-    runner = child_runner(settings, entry.abs_path, entry.worker["runtime"], timeout_ms)
+    runner = child_runner(settings, entry, timeout_ms)
     job = {"id": job_id, "name": entry.job, "data": data, "attemptsMade": 0, "opts": {}}
     await service.bus.publish("step.started", scope, {"jobId": job_id, "name": entry.job})
     started = time.perf_counter()

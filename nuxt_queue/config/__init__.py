@@ -1,5 +1,6 @@
 """What a worker and a project may state, checked: milliseconds at the edge, one line when wrong."""
 
+from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.project import KNOWN_RUNTIMES, ProjectConfig, RuntimeConfig
 from nuxt_queue.config.warnings import config_warnings
 from nuxt_queue.config.worker import FlowConfig, QueueConfig, WorkerConfig, complete_config
@@ -7,6 +8,7 @@ from nuxt_queue.config.worker import FlowConfig, QueueConfig, WorkerConfig, comp
 __all__ = [
     "KNOWN_RUNTIMES",
     "FlowConfig",
+    "ProcessSettings",
     "ProjectConfig",
     "QueueConfig",
     "RuntimeConfig",

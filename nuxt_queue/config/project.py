@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.settings import (
     MAX_MS,
     SUSPICIOUS_MS,
@@ -38,8 +39,8 @@ Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9_+-]+$")]
 _NO_WORKERS = frozenset({".ipynb", ".json", ".toml"})
 
 
-class RuntimeConfig(Settings):
-    """How workers of one runtime are started.
+class RuntimeConfig(ProcessSettings):
+    """How workers of one runtime are started; what a worker states itself comes first.
 
     Attributes:
         enabled: False refuses workers of this runtime.

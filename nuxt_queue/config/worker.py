@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_validator
 
+from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.settings import MAX_MS, Settings, plain_json
 from nuxt_queue.errors import ConfigError
 
@@ -143,7 +144,7 @@ class FlowConfig(Settings):
     await_after: dict[str, Any] | None = Field(None, description="a mapping")
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(ProcessSettings):
     """How the worker runs."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {"attempts": "queue.defaultJobOptions.attempts"}
@@ -184,7 +185,22 @@ class WorkerConfig(Settings):
         "retries": "queue.defaultJobOptions.attempts",
         "backoff": "queue.defaultJobOptions.backoff",
         "defaultJobOptions": "queue.defaultJobOptions",
-        "autorun": "worker.autorun",
+        **{
+            name: f"worker.{name}"
+            for name in (
+                "autorun",
+                "memory_mb",
+                "cpu_seconds",
+                "open_files",
+                "file_mb",
+                "processes",
+                "max_message",
+                "max_output",
+                "env",
+                "env_passthrough",
+                "cwd",
+            )
+        },
     }
 
     queue: QueueConfig = Field(description="a queue's name or a mapping")

@@ -56,8 +56,9 @@ class ChildProcessRunner:
         runtime: Its name, as `runtimes.make_launch` knows it.
         timeout_ms: How long one job may take, in milliseconds.
         timeouts: The steps of a child's end.
-        max_message: The longest line of the protocol, in bytes.
-        max_output: How many bytes of stdout, and of stderr, become log records of a job.
+        max_message: The longest line of the protocol, in bytes; 64 MiB when left out.
+        max_output: How many bytes of stdout, and of stderr, become log records of a job; 16 MiB
+            when left out.
         options: The fields of `LaunchOptions`.
 
     Raises:
@@ -71,10 +72,12 @@ class ChildProcessRunner:
         timeout_ms: int = _TERMS.timeout_ms,
         *,
         timeouts: Timeouts = _TERMS.timeouts,
-        max_message: int = _TERMS.max_message,
-        max_output: int = _TERMS.max_output,
+        max_message: int | None = None,
+        max_output: int | None = None,
         **options: Any,
     ) -> None:
+        max_message = _TERMS.max_message if max_message is None else max_message
+        max_output = _TERMS.max_output if max_output is None else max_output
         for name, value, unit in (
             ("timeout", timeout_ms, "milliseconds"),
             ("max_message", max_message, "bytes"),

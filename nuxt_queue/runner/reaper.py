@@ -97,7 +97,7 @@ class Reaper:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={},
+            env={"NQ_REAPER_OF": str(self._pid)},  # no secret stays in memory with it
             cwd="/",
             start_new_session=True,
             bufsize=0,
@@ -107,9 +107,8 @@ class Reaper:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.write(b".\n")
-            process.stdin.close()
+        with contextlib.suppress(OSError), process.stdin as stdin:
+            stdin.write(b".\n")
         try:
             process.wait(_END_S)
         except subprocess.TimeoutExpired:

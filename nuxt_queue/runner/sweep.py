@@ -22,6 +22,9 @@ __all__ = ["kill_group", "kill_marked"]
 
 _COOKIE = b"NQ_COOKIE="
 _END = b"."  # what a parent says that ends in good order
+_KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD in the flags of /proc/<pid>/stat
+_BLANK_S = 0.05  # how long a process may take to get its environment; one that has none is known
+_known_blank: set[str] = set()
 _ROUND_S = 0.002  # between two looks: a process that was killed takes a moment to go
 
 
@@ -36,15 +39,18 @@ def kill_marked(mark: str, within_s: float = 2.0) -> int:
         How many there were.
     """
     killed: set[int] = set()
-    deadline = time.monotonic() + within_s
-    while found := _marked(mark.encode()):
+    begun = time.monotonic()
+    while True:
+        found, blank = _look(mark.encode())
         for pid in found:
             _kill(pid, mark.encode())
         killed.update(found)
-        if time.monotonic() > deadline:
-            break
+        passed = time.monotonic() - begun
+        if passed > _BLANK_S:
+            _known_blank.update(blank)
+        if passed > within_s or not (found or blank - _known_blank):
+            return len(killed)
         time.sleep(_ROUND_S)
-    return len(killed)
 
 
 def kill_group(pgid: int) -> None:
@@ -56,33 +62,59 @@ def kill_group(pgid: int) -> None:
             return
 
 
-def _marked(mark: bytes) -> list[int]:
+def _look(mark: bytes) -> tuple[list[int], set[str]]:
+    """Return the processes that carry a mark, and those of which it cannot be told yet."""
     try:
         names = os.listdir("/proc")  # noqa: PTH208 pathlib would stay in memory with the reaper
     except OSError:  # no such thing here
-        return []
-    return [int(name) for name in names if name.isdigit() and _carries(name, mark)]
+        return [], set()
+    found: list[int] = []
+    blank: set[str] = set()
+    for name in names:
+        if name.isdigit():
+            environment = _read(f"/proc/{name}/environ")
+            if environment and _COOKIE in environment and _names(environment, mark):
+                found.append(int(name))
+            elif environment == b"" and (which := _starting(name)):
+                blank.add(which)
+    return found, blank
 
 
-def _carries(pid: str, mark: bytes) -> bool:
-    try:
-        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
-    except OSError:  # gone, or not ours
-        return False
-    try:
-        environment = os.read(fd, 1 << 20)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    if _COOKIE not in environment:
-        return False
+def _names(environment: bytes, mark: bytes) -> bool:
     return any(
         one == mark or one.startswith(mark + b".")
         for entry in environment.split(b"\0")
         if entry.startswith(_COOKIE)
         for one in entry[len(_COOKIE) :].split(b":")
     )
+
+
+def _starting(name: str) -> str | None:
+    """Say which process has no environment, unless it is a zombie or the kernel's.
+
+    Half-way through `exec` a process has none; it will, or it was started without one.
+    """
+    stat = _read(f"/proc/{name}/stat")
+    if not stat:
+        return None
+    state, *fields = stat.rpartition(b")")[2].split()
+    flags, started = int(fields[5]), fields[18]
+    if state in b"ZX" or flags & _KERNEL_THREAD:
+        return None
+    return f"{name} {started.decode()}"
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:  # gone, or not ours
+        return None
+    try:
+        return os.read(fd, 1 << 20)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def _kill(pid: int, mark: bytes) -> None:
@@ -92,7 +124,8 @@ def _kill(pid: int, mark: bytes) -> None:
     except OSError:
         return
     try:
-        if pid != os.getpid() and _carries(str(pid), mark):
+        environment = _read(f"/proc/{pid}/environ")
+        if pid != os.getpid() and environment and _names(environment, mark):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     except OSError:
         pass  # gone, or another user's

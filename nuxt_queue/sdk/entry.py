@@ -148,7 +148,7 @@ class _Worker:
         self._job: tuple[dict[str, Any], Reply] | None = None
         self._given = allocate_lock()
         self._given.acquire()
-        self._answered = self._ended = False
+        self._answered = self._ended = self._cancelled = False
 
     def refuse(self, error: BaseException) -> None:
         """Wait for the job and answer that its file cannot be run.
@@ -173,6 +173,8 @@ class _Worker:
         params, reply = self._job
         fields = params.get("context") or {}
         self._ctx = ctx = RunContext(self._calls, fields)
+        if self._cancelled:  # before there was a context
+            ctx.cancelled = True
         try:
             job = Job.of(params.get("job"), fields, _subscribes(subscribes))
             handler = find()
@@ -204,11 +206,9 @@ class _Worker:
         reply.result(plain)
 
     def _fail(self, reply: Reply, error: BaseException, phase: str) -> None:
-        from nuxt_queue.sdk.failures import to_rpc_error
-
         if isinstance(error, PeerClosedError):
             return  # nobody is there to be told
-        failure = to_rpc_error(error, phase)
+        failure = _described(error, phase)
         try:
             self._calls.drain()
             _flush()
@@ -221,6 +221,7 @@ class _Worker:
 
     def _serve(self, method: str, params: Any, reply: Reply) -> None:
         if method == methods.CANCEL:
+            self._cancelled = True
             if self._ctx is not None:
                 self._ctx.cancelled = True
         elif method == methods.SHUTDOWN:
@@ -247,6 +248,17 @@ class _Worker:
         elif not self._answered:
             _clean_up()
             os._exit(0)  # asked to, which is no failure of the worker's
+
+
+def _described(error: BaseException, phase: str) -> RpcError:
+    try:
+        from nuxt_queue.sdk.failures import to_rpc_error
+
+        return to_rpc_error(error, phase)
+    except (OSError, MemoryError):  # no descriptor or no memory is left to load it
+        name, text = type(error).__name__, str(error)
+        data = {"type": name, "message": text, "phase": phase, "retryable": True}
+        return RpcError(f"{name}: {text}", data)
 
 
 def _clean_up() -> None:

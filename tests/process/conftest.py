@@ -105,9 +105,13 @@ def children() -> list[int]:
 
 
 def descriptors() -> set[str]:
-    """List this process's open descriptors with what they lead to."""
+    """List this process's open descriptors but the reaper's, with what they lead to."""
     found = set()
+    told = reaper()._process
+    reapers = str(told.stdin.fileno()) if told and told.stdin else ""
     for fd in Path("/proc/self/fd").iterdir():
+        if fd.name == reapers:
+            continue
         with contextlib.suppress(OSError):  # the one that listed the others
             found.add(f"{fd.name} {fd.readlink()}")
     return found
