@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--where", metavar="FILE:LINE", help="say which cell a line of a worker comes from")
     add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
     add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
+    add("--strict", action="store_true", help="let a warning stop the export")
     add("--allow-local", action="store_true", help="accept imports of modules beside the notebook")
     return parser
 
@@ -96,7 +97,9 @@ def _export(file: str, arguments: argparse.Namespace, claimed: dict[Path, str]) 
     from nbtools.exporter import export_notebook
 
     target = _target(file, arguments)
-    exported = export_notebook(file, stem=target.stem, allow_local=arguments.allow_local)
+    exported = export_notebook(
+        file, stem=target.stem, allow_local=arguments.allow_local, strict=arguments.strict
+    )
     for warning in exported.warnings:
         _complain(warning.sentence(file))
     if arguments.stdout:

@@ -21,6 +21,7 @@ from nbtools.exporter import standalone
 from nbtools.exporter.check import check_config, check_module
 from nbtools.exporter.code import Code, hoist_futures, parse_cell, parse_leniently
 from nbtools.exporter.handler import absorb_entries, candidates, find_handler
+from nbtools.exporter.importing import check_importing
 from nbtools.exporter.literal import StatedConfig, read_config, states_config
 from nbtools.exporter.render import render
 from nbtools.exporter.roles import EXPORTED, Marked, assign_roles
@@ -72,7 +73,11 @@ class Exported(NamedTuple):
 
 
 def export_notebook(
-    path: str | os.PathLike[str], *, stem: str | None = None, allow_local: bool = False
+    path: str | os.PathLike[str],
+    *,
+    stem: str | None = None,
+    allow_local: bool = False,
+    strict: bool = False,
 ) -> Exported:
     """Make a worker from a notebook, without running or writing anything.
 
@@ -80,23 +85,28 @@ def export_notebook(
         path: An `.ipynb`, or a `.py` in the percent format.
         stem: The worker's name; made from the notebook's name when left out.
         allow_local: Accept imports of modules beside the notebook.
+        strict: Let a warning stop the export.
 
     Raises:
         NotebookFormatError: If the file is no Python notebook.
         ExportError: If the notebook cannot become a worker; holds every reason.
     """
-    return render_notebook(read_notebook(path), stem=stem, allow_local=allow_local)
+    return render_notebook(read_notebook(path), stem=stem, allow_local=allow_local, strict=strict)
 
 
 def render_notebook(
-    notebook: Notebook, *, stem: str | None = None, allow_local: bool = False
+    notebook: Notebook,
+    *,
+    stem: str | None = None,
+    allow_local: bool = False,
+    strict: bool = False,
 ) -> Exported:
     """Make a worker from a notebook that has been read; see `export_notebook`."""
     with warnings.catch_warnings(), _no_collector():
         # What Python thinks of the user's code is for the user's own run of it.
         warnings.simplefilter("ignore")
         try:
-            return _Export(notebook, stem, allow_local=allow_local).run()
+            return _Export(notebook, stem, allow_local=allow_local, strict=strict).run()
         except RecursionError:
             found = [Diagnostic("NQ212", "a cell is nested too deeply", "split the expression")]
             raise ExportError(notebook.file, found) from None
@@ -143,8 +153,11 @@ def _no_collector() -> Iterator[None]:
 class _Export:
     """One export: the findings so far, and the steps in the order in which they run."""
 
-    def __init__(self, notebook: Notebook, stem: str | None, *, allow_local: bool) -> None:
+    def __init__(
+        self, notebook: Notebook, stem: str | None, *, allow_local: bool, strict: bool
+    ) -> None:
         self.notebook = notebook
+        self.strict = strict
         self.folder = Path(notebook.file).parent
         self.local_folder = None if allow_local else self.folder
         self.stem = worker_stem(notebook.file) if stem is None else stem
@@ -183,7 +196,8 @@ class _Export:
     def _check(self, codes: list[Code], marked: list[Marked], futures: list[str]) -> None:
         given = frozenset({"config", "run_worker"} | {each.split()[-1] for each in futures})
         for code in codes:
-            standalone.check_top_level(code, self.found)
+            check_importing(code, self.found)
+            standalone.check_reserved(code, self.found)
             standalone.check_imports(code, self.local_folder, self.found)
             standalone.check_secrets(code, self.found)
         lazy = any(each.split()[0] == "annotations" for each in futures)
@@ -234,12 +248,21 @@ class _Export:
         return config
 
     def _stop_on_errors(self) -> None:
+        if self.strict:
+            self.found = [finding._replace(is_warning=False) for finding in self.found]
         if any(not finding.is_warning for finding in self.found):
             raise ExportError(self.notebook.file, _in_order(self.found))
 
 
 def _in_order(found: list[Diagnostic]) -> list[Diagnostic]:
-    return sorted(dict.fromkeys(found), key=lambda finding: (finding.cell, finding.line))
+    errors = [each for each in found if not each.is_warning and each.code != "NQ217"]
+    wrong = {(finding.cell, finding.line) for finding in errors}
+    told = (  # what is wrong with a line comes first; what else it does, when that is right
+        finding
+        for finding in dict.fromkeys(found)
+        if finding.code != "NQ217" or (finding.cell, finding.line) not in wrong
+    )
+    return sorted(told, key=lambda finding: (finding.cell, finding.line))
 
 
 def _cell_that_looks_like(role: str, marked: list[Marked]) -> int:

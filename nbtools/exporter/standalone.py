@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from nbtools.errors import Diagnostic
@@ -14,10 +13,8 @@ from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code, parse_leniently
 from nbtools.exporter.roles import Marked
 
-__all__ = ["check_imports", "check_names", "check_secrets", "check_top_level"]
+__all__ = ["check_imports", "check_names", "check_reserved", "check_secrets"]
 
-_LATE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_LOOP_STARTERS = frozenset({"asyncio.run", "anyio.run", "trio.run"})
 _JUPYTER_ONLY = {
     "get_ipython": "it exists only under IPython; leave it in an untagged cell",
     "display": "it exists only in Jupyter; leave it in an untagged cell",
@@ -34,23 +31,8 @@ _SECRET = re.compile(
 )
 
 
-def check_top_level(code: Code, found: list[Diagnostic]) -> None:
-    """Refuse what cannot run while a file is imported: await, a second event loop, our names."""
-    number = code.number
-    awaits = code.may_mention("await", "async", "run")
-    for node in _immediate(code.body) if awaits else ():
-        line = getattr(node, "lineno", 0)
-        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) or (
-            isinstance(node, ast.comprehension) and node.is_async
-        ):
-            line = line or node.target.lineno  # type: ignore[union-attr]  # a comprehension has no line
-            message = "awaits outside of a function, which only a notebook allows"
-            fix = "move it into the handler, or leave it in an untagged cell"
-            found.append(Diagnostic("NQ204", message, fix, number, line))
-        elif isinstance(node, ast.Call) and _starts_loop(node.func):
-            message = f"{ast.unparse(node.func)}() would run while the file is imported"
-            fix = "move it into the handler, or leave it in an untagged cell"
-            found.append(Diagnostic("NQ204", message, fix, number, line))
+def check_reserved(code: Code, found: list[Diagnostic]) -> None:
+    """Refuse the names that the exported file needs for itself."""
     reserves = code.may_mention("run_worker", "__name__", "_nq_")
     for statement in code.body if reserves else ():
         is_ours = isinstance(statement, ast.ImportFrom) and statement.module == "nuxt_queue"
@@ -61,7 +43,7 @@ def check_top_level(code: Code, found: list[Diagnostic]) -> None:
                 or (name == "run_worker" and not is_ours)
             ):
                 message = f"defines '{name}', which the exported file needs for itself"
-                found.append(Diagnostic("NQ211", message, "use another name", number, line))
+                found.append(Diagnostic("NQ211", message, "use another name", code.number, line))
 
 
 def check_imports(code: Code, folder: Path | None, found: list[Diagnostic]) -> None:
@@ -167,25 +149,6 @@ def _names_of_others(codes: list[Code], marked: list[Marked]) -> dict[str, tuple
         for name, (_, kind) in names.binds.items():
             defines.setdefault(name, (cell.number, kind))
     return defines
-
-
-def _immediate(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Yield the nodes that run while the file is imported, in no particular order."""
-    todo: list[ast.AST] = list(body)
-    while todo:
-        node = todo.pop()
-        yield node
-        if isinstance(node, _LATE):
-            todo += [*node.args.defaults, *(each for each in node.args.kw_defaults if each)]
-            todo += getattr(node, "decorator_list", [])
-        elif not isinstance(node, ast.GeneratorExp):
-            todo += ast.iter_child_nodes(node)
-
-
-def _starts_loop(function: ast.expr) -> bool:
-    if not isinstance(function, ast.Attribute):
-        return False
-    return function.attr == "run_until_complete" or ast.unparse(function) in _LOOP_STARTERS
 
 
 def _is_local(module: str, folder: Path) -> bool:
