@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
+
+from nbtools.terminal import say
 
 if TYPE_CHECKING:
     from nbtools.exporter import Exported
@@ -155,7 +157,7 @@ def _write(exported: Exported, target: Path, *, force: bool) -> int:
     is_new = write_worker(exported, target, force=force)
     count = len(exported.cells)
     cells = f"{count} cell{'s' if count > 1 else ''}{'' if is_new else ', unchanged'}"
-    _say(printable(f"{target.as_posix()}  from {exported.notebook}, {cells}"), sys.stdout)
+    say(printable(f"{target.as_posix()}  from {exported.notebook}, {cells}"), sys.stdout)
     return _OK
 
 
@@ -168,7 +170,7 @@ def _vendor(file: str, folder: Path) -> int:
         shown = (folder / FOLDER).as_posix()
         return _complain(f"{file}: NQ404 cannot write {shown}: {error.strerror or error}", _REFUSED)
     if changed:
-        _say(
+        say(
             f"{(folder / FOLDER).as_posix()}  the SDK, which these workers find by themselves",
             sys.stdout,
         )
@@ -228,7 +230,7 @@ def _where(asked: str) -> int:
         return _complain(printable(f"{file}: cannot be read: {reason}"))
     if place is None:
         return _complain(printable(f"{asked}: comes from no cell of a notebook"), _REFUSED)
-    _say(printable(str(place)), sys.stdout)
+    say(printable(str(place)), sys.stdout)
     return _OK
 
 
@@ -238,27 +240,21 @@ def _list_roles(file: str) -> int:
     from nbtools.notebook import read_notebook
 
     marked, found = assign_roles(read_notebook(file))
-    _say(printable(file), sys.stdout)
+    say(printable(file), sys.stdout)
     for each in marked:
         cell = each.cell
         first = next((line.strip() for line in cell.source.split("\n") if line.strip()), "")
         role = each.role or ("-" if cell.kind == "code" else cell.kind)
         row = f"{cell.number:4}  {role:10}  {first[:60]}"
-        _say(printable(row.rstrip()), sys.stdout)
+        say(printable(row.rstrip()), sys.stdout)
     for finding in found:
         _complain(finding.sentence(file))
     return _REFUSED if any(not finding.is_warning for finding in found) else _OK
 
 
 def _complain(text: str, status: int = _UNUSABLE) -> int:
-    _say(text, sys.stderr)
+    say(text, sys.stderr)
     return status
-
-
-def _say(text: str, stream: TextIO) -> None:
-    # A name may hold characters that the terminal's encoding does not have.
-    encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 ```
 NbtoolsError
 ├── NotebookFormatError     a file is no notebook that can be read
-└── ExportError             a notebook cannot become a worker, with every reason
+└── RefusedError            nothing was written, with every reason
+    ├── ExportError         a notebook cannot become a worker
+    └── EditError           a notebook cannot be changed as asked
 ```
 
 Fields are constructor arguments and the sentence is built from them, so that an error can be
@@ -15,7 +17,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Diagnostic", "ExportError", "NbtoolsError", "NotebookFormatError", "printable"]
+__all__ = [
+    "Diagnostic",
+    "EditError",
+    "ExportError",
+    "NbtoolsError",
+    "NotebookFormatError",
+    "RefusedError",
+    "printable",
+]
 
 
 class Diagnostic(NamedTuple):
@@ -92,8 +102,8 @@ class NotebookFormatError(NbtoolsError):
         return Diagnostic(self.code, self.reason, self.fix).sentence(self.file)
 
 
-class ExportError(NbtoolsError):
-    """Raised when a notebook cannot become a worker; nothing has been written.
+class RefusedError(NbtoolsError):
+    """Raised when what was asked is refused; nothing has been written.
 
     Attributes:
         file: The notebook as the caller named it.
@@ -108,3 +118,11 @@ class ExportError(NbtoolsError):
     def message(self) -> str:
         """Return one line for each finding."""
         return "\n".join(finding.sentence(self.file) for finding in self.diagnostics)
+
+
+class ExportError(RefusedError):
+    """Raised when a notebook cannot become a worker."""
+
+
+class EditError(RefusedError):
+    """Raised when a notebook cannot be changed as asked."""

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from nbtools.errors import Diagnostic
 from nbtools.notebook import Cell, Notebook
 
-__all__ = ["EXPORTED", "Marked", "assign_roles"]
+__all__ = ["EXPORTED", "ROLES", "TAGS", "Marked", "assign_roles", "closest_role"]
 
 # The roles whose cells become part of the worker.
 EXPORTED = frozenset({"parameters", "imports", "config", "export", "handler"})
-_ROLES = (*sorted(EXPORTED), "test", "skip")
-_TAGS = {f"nq-{role}": role for role in _ROLES} | {"parameters": "parameters"}
+ROLES = (*sorted(EXPORTED), "test", "skip")
+TAGS = {f"nq-{role}": role for role in ROLES} | {"parameters": "parameters"}
 _NBDEV = frozenset({"export", "exporti", "exports"})
 _DIRECTIVE = re.compile(r"#[ \t]*\|[ \t]*(.*?)[ \t]*$")
 _OURS = re.compile(r"nq[ \t]*:[ \t]*(.*)$")
@@ -46,7 +46,7 @@ def _mark(cell: Cell, found: list[Diagnostic]) -> Marked:
             marks[mark] = role
         elif meant:
             message = f"the mark {_shown(mark)} is not known here and has no effect"
-            fix = f"write {meant}" if meant != "?" else f"use one of {', '.join(_TAGS)}"
+            fix = f"write {meant}" if meant != "?" else f"use one of {', '.join(TAGS)}"
             found.append(Diagnostic("NQ102", message, fix, cell.number, is_warning=True))
     roles = set(marks.values())
     if "injected-parameters" in cell.tags:
@@ -78,15 +78,15 @@ def _misplaced(cell: Cell) -> Diagnostic | None:
 def _spellings(cell: Cell) -> Iterator[tuple[str, str | None, str]]:
     """Yield each mark, its role or None, and for a near miss what was meant (`?`: unknown)."""
     for tag in cell.tags:
-        role = _TAGS.get(tag)
+        role = TAGS.get(tag)
         yield f"tag {tag}", role, "" if role else _meant_tag(tag)
     if cell.kind == "code":
         yield from _directives(cell.source)
     stated = cell.metadata.get("nq")
     if stated is not None and not (isinstance(stated, dict) and "role" not in stated):
         wanted = stated.get("role") if isinstance(stated, dict) else stated
-        role = wanted if isinstance(stated, dict) and wanted in _ROLES else None
-        meant = _closest(str(wanted))
+        role = wanted if isinstance(stated, dict) and wanted in ROLES else None
+        meant = closest_role(str(wanted))
         meant = meant and f'{{"nq": {{"role": "{meant}"}}}}'
         yield f"metadata nq {wanted!s}", role, "" if role else meant or "?"
 
@@ -102,13 +102,13 @@ def _directives(source: str) -> Iterator[tuple[str, str | None, str]]:
         directive = _DIRECTIVE.match(text)
         ours = directive and _OURS.match(directive[1])
         if ours:
-            role = ours[1] if ours[1] in _ROLES else None
-            meant = _closest(ours[1])
+            role = ours[1] if ours[1] in ROLES else None
+            meant = closest_role(ours[1])
             yield text, role, "" if role else (meant and f"#| nq: {meant}") or "?"
         elif directive and directive[1] in _NBDEV:
             yield text, "export", ""
         elif (almost := _ALMOST.match(text)) and (number == 0 or directive):
-            meant = _closest(almost[1])
+            meant = closest_role(almost[1])
             yield text, None, meant and f"#| nq: {meant}"
         if not directive:
             return
@@ -117,7 +117,7 @@ def _directives(source: str) -> Iterator[tuple[str, str | None, str]]:
 def _meant_tag(tag: str) -> str:
     plain = re.sub(r"[\s_.:]+", "-", tag.strip().lower())
     if plain.startswith("nq"):
-        meant = _closest(plain.removeprefix("nq").lstrip("-"))
+        meant = closest_role(plain.removeprefix("nq").lstrip("-"))
         if meant and "," not in tag:
             return f"tag nq-{meant}"
         return "?" if plain.startswith("nq-") else ""
@@ -126,11 +126,11 @@ def _meant_tag(tag: str) -> str:
     return ""
 
 
-def _closest(word: str) -> str:
+def closest_role(word: str) -> str:
     """Return the role that a word most likely means, or an empty string."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(word.lower(), _ROLES, 1, 0.7)), "")
+    return next(iter(difflib.get_close_matches(word.lower(), ROLES, 1, 0.7)), "")
 
 
 def _shown(text: str) -> str:
