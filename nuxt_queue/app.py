@@ -123,6 +123,7 @@ def worker_options(entry: WorkerEntry) -> WorkerOptions:
         "timeout": entry.worker["timeout"],
         "subscribes": tuple(entry.flow.subscribes) if entry.flow else (),
         "defaultJobOptions": queue.get("defaultJobOptions"),
+        "limiter": queue.get("limiter"),
     }
     return WorkerOptions.read(given, refused={})
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome
 from nuxt_queue.managers.clock import Clock, LoopClock
-from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
+from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState, next_time_of
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
 from nuxt_queue.managers.queue_events import QueueEvents, QueueListener
 from nuxt_queue.managers.workers import (
@@ -28,7 +28,7 @@ from nuxt_queue.rpc.values import to_json
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus, Unsubscribe
 
-__all__ = ["WorkerManager", "check_states"]
+__all__ = ["WorkerManager", "check_removal", "check_retry", "check_states"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ class WorkerManager(ABC):
     """What this manager is called in messages."""
     refused_job_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What this queue cannot do: a job option's wire name, and how the sentence goes on."""
+    refused_worker_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """The same for the options of a registration."""
     unkept_retry_ms: ClassVar[int] = 1_000
     """Before a job runs again of which could not be kept what it means for its flow."""
     cancel_s: ClassVar[float] = 10.0
@@ -113,7 +115,7 @@ class WorkerManager(ABC):
         self._refuse_when_closed()
         _check_name("queue name", queue)
         _check_name("job name", job)
-        options = WorkerOptions.read(opts, refused={})
+        options = WorkerOptions.read(opts, refused=self.refused_worker_options)
         info = WorkerInfo(
             queue_name=queue,
             job_name=job,
@@ -153,7 +155,9 @@ class WorkerManager(ABC):
         """Put a job into a queue and return its id.
 
         Options that are not given come from `default_job_options` of the registration, if this
-        manager has one.  A job whose `job_id` the queue knows already is not made again.
+        manager has one.  A job whose `job_id` the queue knows already is not made again.  With
+        `repeat` the job that is made is the first of its kind, which waits for its time; asking
+        for the same again changes nothing.
 
         Raises:
             QueueError: A name or an option is wrong, or the queue is full or closed.
@@ -166,10 +170,32 @@ class WorkerManager(ABC):
         options = JobOptions.read(opts, refused=self.refused_job_options)
         options = options.over(info.options.default_job_options if info else None)
         now = self._clock.now_ms()
+        copied = decode(encode(to_json(data, "data")))
+        if options.repeat is not None:
+            if options.job_id is not None:
+                raise QueueError('job option "jobId": a repeated job gets its ids from its times')
+            first = next_time_of(JobRecord("", job, queue, copied, options, now), now)
+            if first is None:
+                raise QueueError(f'repeat "{options.repeat.pattern}" never comes round')
+            return await self._add(first)
         job_id = options.job_id or f"{now}-{secrets.token_hex(5)}"
         _check_name("job id", job_id)
-        copied = decode(encode(to_json(data, "data")))
         return await self._add(JobRecord(job_id, job, queue, copied, options, now))
+
+    async def get_scheduled_jobs(self, queue: str) -> list[JobRecord]:
+        """Return what repeats in a queue: of each repeated job the one that comes next."""
+        coming = await self.get_jobs(queue, ["delayed", "waiting", "paused"])
+        return [job for job in coming if job.opts.repeat and not job.attempts_made]
+
+    async def remove_scheduled_job(self, queue: str, key: str) -> bool:
+        """Let a repeated job come no more; say whether there was one.
+
+        Args:
+            queue: The queue.
+            key: `job.repeat_key` of any of its times.
+        """
+        found = [job for job in await self.get_scheduled_jobs(queue) if job.repeat_key == key]
+        return any([await self.remove_job(queue, job.id) for job in found])
 
     def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
         """Call back at every such event of a queue; return the way out.
@@ -222,6 +248,22 @@ class WorkerManager(ABC):
         """Return the number of jobs in each of the six states."""
 
     @abstractmethod
+    async def retry_job(self, queue: str, job_id: str) -> None:
+        """Let a job that has failed for good run once more, whatever its attempts.
+
+        Raises:
+            QueueError: There is no such job, or it has not failed.
+        """
+
+    @abstractmethod
+    async def remove_job(self, queue: str, job_id: str) -> bool:
+        """Forget a job; say whether there was one.
+
+        Raises:
+            QueueError: It runs.
+        """
+
+    @abstractmethod
     async def pause(self, queue: str) -> None:
         """Start no more jobs of a queue; running ones finish."""
 
@@ -258,6 +300,8 @@ class WorkerManager(ABC):
 
     async def _process(self, job: JobRecord) -> Outcome:
         """Run one attempt of a job and publish its step events."""
+        if not await self._plan_next(job):
+            return Interrupted(self.unkept_retry_ms)
         worker = self._workers[job.queue]
         attempt = Attempt(job, lambda: worker.work(job.name), self._contexts, self.bus, self._clock)
         self._attempts.add(attempt)
@@ -269,6 +313,22 @@ class WorkerManager(ABC):
         finally:
             self._attempts.discard(attempt)
             self._attempt_ended.set()
+
+    async def _plan_next(self, job: JobRecord) -> bool:
+        """Enqueue the next time of a repeated job; say whether it is sure to come.
+
+        Called before the job runs, and again when it runs again: the id is the same.  An engine
+        that repeats by itself overrides it.
+        """
+        following = next_time_of(job, self._clock.now_ms())
+        if following is None:
+            return True
+        try:
+            await self._add(following)
+        except QueueError:
+            _log.exception("the next time of job %s of queue %s is not planned", job.id, job.queue)
+            return False
+        return True
 
     async def _settle(self, timeout_s: float) -> bool:
         """Wait until no attempt runs; say whether that came true in time."""
@@ -292,6 +352,20 @@ def check_states(states: Sequence[JobState] | None) -> frozenset[JobState]:
         if state not in JOB_STATES:
             raise QueueError(f'unknown job state "{state}"; known: {", ".join(JOB_STATES)}')
     return frozenset(JOB_STATES if states is None else states)
+
+
+def check_retry(queue: str, job_id: str, job: JobRecord | None) -> None:
+    """Raise QueueError unless a job can be retried: it has failed for good."""
+    if job is None:
+        raise QueueError(f'queue "{queue}" has no job "{job_id}"')
+    if job.state != "failed":
+        raise QueueError(f'job "{job_id}" is {job.state}; only a failed job can be retried')
+
+
+def check_removal(queue: str, job_id: str, job: JobRecord | None) -> None:
+    """Raise QueueError for a job that runs: its outcome would have no place."""
+    if job is not None and job.state == "active":
+        raise QueueError(f'job "{job_id}" of queue "{queue}" runs; let it end, then remove it')
 
 
 def _check_name(what: str, name: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from nuxt_queue.managers.options import JobOptions
 from nuxt_queue.services.scope import Scope
 
-__all__ = ["JOB_STATES", "JobRecord", "JobState"]
+__all__ = ["JOB_STATES", "JobRecord", "JobState", "next_time_of"]
 
 JobState = Literal["waiting", "active", "completed", "failed", "delayed", "paused"]
 JOB_STATES: tuple[JobState, ...] = get_args(JobState)
@@ -75,6 +75,11 @@ class JobRecord:
             wire["returnvalue"] = self.returnvalue  # null is a result too
         return copy.deepcopy(wire)
 
+    @property
+    def repeat_key(self) -> str | None:
+        """What is the same for each time of a repeated job; None for any other."""
+        return self.opts.repeat.key(self.name) if self.opts.repeat else None
+
     def scope(self) -> Scope:
         """Return the identity of the attempt that runs now or next."""
         flow_id, flow_name = self._flow_identity()
@@ -126,3 +131,23 @@ class JobRecord:
             return None, None
         name = data.get("flowName")
         return data["flowId"], name if isinstance(name, str) else None
+
+
+def next_time_of(job: JobRecord, now_ms: int) -> JobRecord | None:
+    """Return the job that follows a repeated one, delayed until its time; None when none does.
+
+    Times that have passed while nobody looked are left out.
+    """
+    repeat = job.opts.repeat
+    if repeat is None or (repeat.limit is not None and repeat.count >= repeat.limit):
+        return None
+    due_ms = repeat.next_ms(max(now_ms, job.timestamp + job.opts.delay_ms))
+    if due_ms is None:
+        return None
+    job_id = f"{repeat.key(job.name)}-{due_ms}"
+    counted = repeat.model_copy(update={"count": repeat.count + 1})
+    # Copied without being checked: a time may be further away than an option may say.
+    opts = job.opts.model_copy(
+        update={"delay_ms": due_ms - now_ms, "job_id": job_id, "repeat": counted}
+    )
+    return JobRecord(job_id, job.name, job.queue, copy.deepcopy(job.data), opts, now_ms)

@@ -7,22 +7,20 @@ import copy
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import ClassVar
 
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.attempt import Completed, Failed
-from nuxt_queue.managers.base import WorkerManager, check_states
+from nuxt_queue.managers.base import WorkerManager, check_removal, check_retry, check_states
 from nuxt_queue.managers.clock import Clock, Timer
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
+from nuxt_queue.managers.options import KeepJobs, StartWindow
 from nuxt_queue.managers.queue_events import QueueEvent
 from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService
 
 __all__ = ["MemoryWorkerManager"]
-
-_REFUSED = "is not supported by the memory manager; use the file or redis manager, or leave it out"
 
 
 class MemoryWorkerManager(WorkerManager):
@@ -40,9 +38,6 @@ class MemoryWorkerManager(WorkerManager):
     """
 
     engine: ClassVar[str] = "memory"
-    refused_job_options: ClassVar[Mapping[str, str]] = MappingProxyType(
-        dict.fromkeys(("repeat", "cron", "limiter"), _REFUSED)
-    )
 
     def __init__(
         self,
@@ -106,6 +101,27 @@ class MemoryWorkerManager(WorkerManager):
         kept = self._queues.get(queue)
         return kept is not None and kept.paused
 
+    async def retry_job(self, queue: str, job_id: str) -> None:
+        """Let a job that has failed for good run once more."""
+        kept = self._queue(queue)
+        job = kept.jobs.get(job_id)
+        check_retry(queue, job_id, job)
+        assert job is not None
+        kept.forget(job)
+        kept.jobs[job.id] = job
+        job.failed_reason = job.finished_on = None
+        self._wait(kept, job)
+
+    async def remove_job(self, queue: str, job_id: str) -> bool:
+        """Forget a job; say whether there was one."""
+        kept = self._queue(queue)
+        job = kept.jobs.get(job_id)
+        check_removal(queue, job_id, job)
+        if job is None:
+            return False
+        kept.forget(job)
+        return True
+
     async def _add(self, job: JobRecord) -> str:
         kept = self._queue(job.queue)
         if job.id in kept.jobs:
@@ -153,15 +169,26 @@ class MemoryWorkerManager(WorkerManager):
     def _pump(self, kept: _Queue) -> None:
         """Start what may run."""
         while not kept.paused and kept.active < self._concurrency(kept.name):
-            job = kept.pop()
-            if job is None:
+            if not kept.has_ready() or not self._may_start(kept):
                 return
+            job = kept.pop()
             job.state, job.processed_on = "active", self._clock.now_ms()
             kept.active += 1
             task = asyncio.create_task(self._run(kept, job), name=f"job {job.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             self._events.tell(QueueEvent("active", kept.name, job.id))
+
+    def _may_start(self, kept: _Queue) -> bool:
+        """Tell whether the limiter lets a job start now; if not, look again when it does."""
+        limiter = self._workers[kept.name].limiter
+        if limiter is None:
+            return True
+        now = self._clock.now_ms()
+        wait_ms = kept.window.start(limiter, now)
+        if wait_ms:
+            self._clock.call_later(wait_ms, lambda: self._pump(kept))
+        return not wait_ms
 
     async def _run(self, kept: _Queue, job: JobRecord) -> None:
         try:
@@ -189,9 +216,8 @@ class MemoryWorkerManager(WorkerManager):
     def _finish(self, kept: _Queue, job: JobRecord, state: JobState) -> None:
         job.state, job.finished_on = state, self._clock.now_ms()
         completed = state == "completed"
-        keep = job.opts.remove_on_complete if completed else job.opts.remove_on_fail
-        limit = self._max_finished if keep is False else 0 if keep is True else keep
-        kept.finish(job, min(limit, self._max_finished))
+        keep = KeepJobs.of(job.opts.remove_on_complete if completed else job.opts.remove_on_fail)
+        kept.finish(job, keep, self._max_finished)
         event = QueueEvent(
             "completed" if completed else "failed",
             kept.name,
@@ -211,6 +237,7 @@ class _Queue:
         self.active = 0
         self.jobs: dict[str, JobRecord] = {}
         self.timers: dict[str, Timer] = {}
+        self.window = StartWindow()
         self._ready: list[tuple[int, int, str]] = []  # (priority, place, id)
         self._places = itertools.count(1)
         # Ids in the order of finishing: dicts for their order and cheap removal.
@@ -229,16 +256,36 @@ class _Queue:
         lifo = job.opts.lifo and not job.opts.priority
         heapq.heappush(self._ready, (job.opts.priority, -place if first or lifo else place, job.id))
 
-    def pop(self) -> JobRecord | None:
-        """Take the job whose turn it is."""
-        return self.jobs[heapq.heappop(self._ready)[2]] if self._ready else None
+    def has_ready(self) -> bool:
+        """Tell whether a job waits for its turn."""
+        return bool(self._ready)
 
-    def finish(self, job: JobRecord, keep: int) -> None:
-        """Remember a job that has ended, and only the `keep` newest that ended like it."""
-        finished = self._finished[job.state]
-        finished[job.id] = None
-        for job_id in list(itertools.islice(finished, max(0, len(finished) - keep))):
-            del finished[job_id], self.jobs[job_id]
+    def pop(self) -> JobRecord:
+        """Take the job whose turn it is."""
+        return self.jobs[heapq.heappop(self._ready)[2]]
+
+    def forget(self, job: JobRecord) -> None:
+        """Remove a job that does not run."""
+        if (timer := self.timers.pop(job.id, None)) is not None:
+            timer.cancel()
+        self._ready = [entry for entry in self._ready if entry[2] != job.id]
+        heapq.heapify(self._ready)
+        for ended in self._finished.values():
+            ended.pop(job.id, None)
+        del self.jobs[job.id]
+
+    def finish(self, job: JobRecord, keep: KeepJobs, most: int) -> None:
+        """Remember a job that has ended, and of those that ended like it the ones to keep."""
+        ended = self._finished[job.state]
+        ended[job.id] = None
+        count = most if keep.count is None else min(keep.count, most)
+        stale = list(itertools.islice(ended, max(0, len(ended) - count)))
+        if keep.age is not None:
+            assert job.finished_on is not None
+            oldest = job.finished_on - keep.age * 1000
+            stale += [i for i in ended if (self.jobs[i].finished_on or 0) < oldest]
+        for job_id in dict.fromkeys(stale):
+            del ended[job_id], self.jobs[job_id]
 
     def state_of(self, job: JobRecord) -> JobState:
         """Return a job's state as others see it."""

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from nuxt_queue.errors import QueueError
+from nuxt_queue.services.cron import next_time
 
-__all__ = ["MAX_DELAY_MS", "Backoff", "JobOptions", "WorkerOptions"]
+__all__ = [
+    "MAX_DELAY_MS",
+    "Backoff",
+    "JobOptions",
+    "KeepJobs",
+    "Limiter",
+    "Repeat",
+    "StartWindow",
+    "WorkerOptions",
+]
 
 # 24 days: beyond, 2 ** attempts overflows the timers of the event loop, and of Node.
 MAX_DELAY_MS = 2**31 - 1
+
+
+_UNION_MEMBERS = ("bool", "int", "KeepJobs", "constrained-int")
 
 
 def _wire_name(name: str) -> str:
@@ -69,9 +92,10 @@ class _Options(BaseModel):
 
     @classmethod
     def _sentence(cls, error: ValidationError) -> str:
-        first = error.errors(include_url=False)[0]
+        # Of a union's members, the one that came furthest is the one that was meant.
+        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
         # A union adds the name of the member it tried to the place.
-        name = ".".join(str(part) for part in first["loc"] if part not in ("bool", "int"))
+        name = ".".join(str(part) for part in first["loc"] if part not in _UNION_MEMBERS)
         if first["type"] != "extra_forbidden" or len(first["loc"]) > 1:
             return f'{cls.kind} option "{name}" is {first["input"]!r}: {first["msg"].lower()}'
         known = [field.alias or key for key, field in cls.model_fields.items()]
@@ -89,7 +113,116 @@ class Backoff(_Options):
     delay_ms: int = Field(default=0, ge=0)
 
 
-Kept = bool | Annotated[int, Field(ge=0)]
+class KeepJobs(_Options):
+    """Which ended jobs are kept.
+
+    Attributes:
+        age: Seconds for which they are kept.
+        count: How many are kept, the newest.
+    """
+
+    kind: ClassVar[str] = "removal"
+
+    age: int | None = Field(default=None, ge=0)
+    count: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def of(cls, kept: Kept) -> KeepJobs:
+        """Return the policy that a job's option stands for."""
+        if isinstance(kept, KeepJobs):
+            return kept
+        if isinstance(kept, bool):
+            return KeepJobs(count=0) if kept else KeepJobs()
+        return KeepJobs(count=kept)
+
+
+class Repeat(_Options):
+    """When a job comes again: by a cron pattern, or at every multiple of a time.
+
+    Attributes:
+        pattern: Minute, hour, day, month, weekday (wire: `pattern` or `cron`).
+        every_ms: Milliseconds; counted from the epoch, so that every manager means the same
+            moments (wire: `every`).
+        tz: The time zone of the pattern; UTC unless given.
+        limit: How many times it comes.
+        count: Which time this is; set by the manager.
+    """
+
+    kind: ClassVar[str] = "repeat"
+
+    pattern: str | None = None
+    every_ms: int | None = Field(default=None, ge=1, le=MAX_DELAY_MS)
+    tz: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    count: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_them(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = {name: value for name, value in given.items() if value is not None}
+        if "cron" in given and "pattern" not in given:
+            given["pattern"] = given.pop("cron")
+        if ("pattern" in given) == ("every" in given or "every_ms" in given):
+            raise ValueError("give either a cron pattern or every, in milliseconds")
+        return given
+
+    def next_ms(self, after_ms: float) -> int | None:
+        """Return the next moment after one, in unix milliseconds; None when there is none.
+
+        Raises:
+            QueueError: The pattern or the time zone is wrong.
+        """
+        if self.every_ms is not None:
+            return int(after_ms // self.every_ms + 1) * self.every_ms
+        found = next_time(self.pattern or "", after_ms / 1000, self.tz)
+        return None if found is None else round(found * 1000)
+
+    def key(self, job_name: str) -> str:
+        """Return what is the same for each time of one repeated job."""
+        said = [job_name, self.pattern, self.every_ms, self.tz]
+        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        return f"repeat-{digest[:16]}"
+
+
+class Limiter(_Options):
+    """How many jobs of a queue may start in a time, whichever managers start them.
+
+    Attributes:
+        max: How many.
+        duration_ms: In how many milliseconds (wire: `duration`).
+    """
+
+    kind: ClassVar[str] = "limiter"
+
+    max: int = Field(ge=1)
+    duration_ms: int = Field(ge=1, le=MAX_DELAY_MS)
+
+
+@dataclass(slots=True)
+class StartWindow:
+    """How many jobs have started in the time that a limiter counts.
+
+    Attributes:
+        opened_ms: When the time began, in unix milliseconds.
+        count: How many have started since.
+    """
+
+    opened_ms: int = 0
+    count: int = 0
+
+    def start(self, limiter: Limiter, now_ms: int) -> int:
+        """Count a start and return 0, or return the milliseconds until one may start."""
+        if not 0 <= now_ms - self.opened_ms < limiter.duration_ms:
+            self.opened_ms, self.count = now_ms, 0
+        if self.count >= limiter.max:
+            return self.opened_ms + limiter.duration_ms - now_ms
+        self.count += 1
+        return 0
+
+
+Kept = bool | Annotated[int, Field(ge=0)] | KeepJobs
 
 
 class JobOptions(_Options):
@@ -102,9 +235,11 @@ class JobOptions(_Options):
         priority: 1 runs first, larger later; 0 is no priority and runs before every other.
         job_id: Its id; a second job of that id is not made.
         timeout_ms: Milliseconds one attempt may take (wire: `timeout`).
-        remove_on_complete: Forget it when completed; a number keeps that many.
-        remove_on_fail: Forget it when it failed; a number keeps that many.
+        remove_on_complete: Forget it when completed; a number keeps that many, `{age, count}` those
+            of the last seconds and no more than that many.
+        remove_on_fail: The same for when it failed.
         lifo: Run it before what already waits at no priority.
+        repeat: When it comes again.
     """
 
     kind: ClassVar[str] = "job"
@@ -118,6 +253,7 @@ class JobOptions(_Options):
     remove_on_complete: Kept = False
     remove_on_fail: Kept = False
     lifo: bool = False
+    repeat: Repeat | None = None
 
     @field_validator("backoff", mode="before")
     @classmethod
@@ -151,6 +287,7 @@ class WorkerOptions(_Options):
         process: How a runtime starts its process.
         default_job_options: What jobs of this name get when they do not say (wire:
             `defaultJobOptions`).
+        limiter: How many jobs of the queue may start in a time; the last registration's counts.
     """
 
     kind: ClassVar[str] = "worker"
@@ -163,3 +300,11 @@ class WorkerOptions(_Options):
     autorun: bool = True
     process: Literal["spawn", "fork", "reuse"] = "spawn"
     default_job_options: JobOptions | None = None
+    limiter: Limiter | None = None
+
+    @field_validator("default_job_options", mode="after")
+    @classmethod
+    def _no_repeat(cls, given: JobOptions | None) -> JobOptions | None:
+        if given is not None and given.repeat is not None:
+            raise ValueError("a job repeats when it is enqueued so, not by default")
+        return given

@@ -8,7 +8,7 @@ from typing import Any
 
 from nuxt_queue.errors import QueueError, WorkerNotFoundError
 from nuxt_queue.managers.attempt import Work
-from nuxt_queue.managers.options import WorkerOptions
+from nuxt_queue.managers.options import Limiter, WorkerOptions
 from nuxt_queue.services.context import JobContext, JobHandler
 
 __all__ = ["QueueWorker", "Runtimes", "WorkerInfo", "child_processes", "job_handler"]
@@ -41,10 +41,12 @@ class QueueWorker:
 
     Attributes:
         started: Whether it may run jobs.
+        limiter: How many of its jobs may start in a time.
     """
 
     queue: str
     started: bool = False
+    limiter: Limiter | None = None
     infos: dict[str, WorkerInfo] = field(default_factory=dict)
 
     @property
@@ -56,6 +58,7 @@ class QueueWorker:
         """Register; the same job name again replaces what was there."""
         self.infos[info.job_name] = info
         self.started = self.started or info.autorun
+        self.limiter = info.options.limiter or self.limiter
 
     def work(self, job_name: str) -> Work:
         """Return what runs the jobs of a name; raises WorkerNotFoundError."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -67,19 +67,23 @@ class Bench:
         """Return a job as it is kept, also when the manager is closed."""
         raise NotImplementedError
 
-    async def until(self, is_so: Callable[[], bool]) -> None:
-        """Let the loop turn until something is so."""
+    async def until(self, is_so: Callable[[], bool | Awaitable[bool]]) -> None:
+        """Let the loop turn until something is so that has no event of its own."""
         async with asyncio.timeout(WAIT_S):
-            while not is_so():  # noqa: ASYNC110 what it waits for has no event of its own
+            while True:
+                answer = is_so()
+                if await answer if isinstance(answer, Awaitable) else answer:
+                    return
                 await asyncio.sleep(self.poll_s)
 
-    async def stands(self, job_id: str, state: JobState) -> None:
-        """Let the loop turn until a job of queue `q` has a state."""
+    async def until_state(self, queue: str, job_id: str, state: JobState) -> JobRecord:
+        """Let the loop turn until a job has a state; return it."""
         async with asyncio.timeout(WAIT_S):
-            job = await self.manager.get_job("q", job_id)
+            job = await self.manager.get_job(queue, job_id)
             while job is None or job.state != state:
-                job = await self.manager.get_job("q", job_id)
                 await asyncio.sleep(self.poll_s)
+                job = await self.manager.get_job(queue, job_id)
+        return job
 
     async def ended(self, queue: str, job_id: str) -> JobRecord:
         """Wait until a job has completed or failed for good; return it."""

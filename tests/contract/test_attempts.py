@@ -125,7 +125,7 @@ async def test_backoff_delays_the_next_attempt(
 
     for attempt, wait_ms in enumerate(waits_ms, 1):
         await bench.until(lambda expected=attempt: len(failed) == expected)  # type: ignore[misc]  # a default binds the loop's value
-        await bench.stands(job_id, "delayed")
+        await bench.until_state("q", job_id, "delayed")
         await bench.pass_time(wait_ms)
 
     assert (await bench.ended("q", job_id)).returnvalue == 4

@@ -96,7 +96,13 @@ async def test_a_worker_file_is_registered_with_the_same_call(bench: Bench) -> N
         ("echo", {}, "the handler is a str, not a callable"),
         (echo, {"concurency": 2}, 'unknown worker option "concurency"; did you mean "concurrency"'),
         (echo, {"concurrency": 0}, 'worker option "concurrency" is 0'),
-        (echo, {"limiter": {"max": 1}}, 'unknown worker option "limiter"'),
+        (echo, {"limiter": {"max": 0, "duration": 5}}, 'worker option "limiter.max" is 0'),
+        (echo, {"limiter": {"max": 1}}, 'worker option "limiter.duration"'),
+        (
+            echo,
+            {"limiter": {"max": 1, "duration": 5, "groupKey": "user"}},
+            "worker option \"limiter.groupKey\" is 'user'",
+        ),
     ],
 )
 async def test_a_registration_that_cannot_work_is_refused_by_name(

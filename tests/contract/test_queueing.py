@@ -254,12 +254,21 @@ async def test_data_that_json_cannot_hold_is_refused_with_its_place(bench: Bench
 
 
 @pytest.mark.parametrize(
-    ("keep", "left"), [(True, []), (2, [3, 4]), (0, []), (False, [0, 1, 2, 3, 4])]
+    ("keep", "left"),
+    [
+        (True, []),
+        (2, [3, 4]),
+        (0, []),
+        (False, [0, 1, 2, 3, 4]),
+        ({"count": 2}, [3, 4]),
+        ({"age": 3600}, [0, 1, 2, 3, 4]),
+        ({"age": 3600, "count": 1}, [4]),
+    ],
 )
 async def test_completed_jobs_are_removed_as_they_ask(
-    bench: Bench, keep: int, left: list[int]
+    bench: Bench, keep: Any, left: list[int]
 ) -> None:
-    """host-contract 5: removeOnComplete is a boolean or how many to keep."""
+    """host-contract 5: removeOnComplete is a boolean, how many to keep, or {age, count}."""
     await bench.manager.register_worker("q", "a", echo)
     done = asyncio.Queue[QueueEvent]()
     bench.manager.on("q", "completed", done.put_nowait)
@@ -351,6 +360,14 @@ async def test_a_listener_of_the_queue_that_fails_breaks_nothing(
         ({"backoff": {"type": "linear"}}, "job option \"backoff.type\" is 'linear'"),
         ({"backoff": {"jitter": 1}}, 'job option "backoff.jitter" is 1'),
         ({"removeOnComplete": "yes"}, "job option \"removeOnComplete\" is 'yes'"),
+        ({"removeOnFail": {"age": -1}}, 'job option "removeOnFail.age" is -1'),
+        ({"repeat": {}}, "give either a cron pattern or every"),
+        ({"repeat": {"every": 5, "cron": "* * * * *"}}, "give either a cron pattern or every"),
+        ({"repeat": {"cron": "five o'clock"}}, '"five o\'clock" is no cron pattern'),
+        ({"repeat": {"cron": "0 0 30 2 *"}}, 'repeat "0 0 30 2 *" never comes round'),
+        ({"repeat": {"cron": "0 0 * * *", "tz": "Mars/Base"}}, 'no time zone "Mars/Base"'),
+        ({"repeat": {"every": 0}}, 'job option "repeat.every" is 0'),
+        ({"repeat": {"every": 5}, "jobId": "x"}, "a repeated job gets its ids from its times"),
         ({"jobId": "a:b"}, 'a job id must not contain ":"'),
     ],
 )

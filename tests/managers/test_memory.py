@@ -56,14 +56,6 @@ async def test_a_full_queue_refuses_the_next_job_and_says_so(manager: MemoryWork
     assert await manager.enqueue("p", "a")
 
 
-@pytest.mark.parametrize("option", ["repeat", "cron", "limiter"])
-async def test_what_memory_cannot_do_is_refused_by_name(
-    manager: MemoryWorkerManager, option: str
-) -> None:
-    with pytest.raises(QueueError, match=f'"{option}" is not supported by the memory manager'):
-        await manager.enqueue("q", "a", None, {option: {"cron": "* * * * *"}})
-
-
 async def test_ended_jobs_do_not_pile_up(manager: MemoryWorkerManager) -> None:
     done: asyncio.Queue[Any] = asyncio.Queue()
     manager.on("q", "completed", done.put_nowait)
