@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NODE_READY := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check fmt cov bench clean
+.PHONY: help demo test soak lint check fmt cov bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test: $(READY) $(NODE_READY)  ## all tests, and the notebooks' stored outputs tw
 	@$(BIN)/python -m pytest
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
+
+soak: $(READY)  ## what takes long: thousands of jobs, crashes and kills; prints what became of them
+	@$(BIN)/python -m pytest -q -m soak -s tests/soak
 
 lint: $(READY)  ## ruff, mypy --strict, import rules, spelling
 	@$(BIN)/ruff format --check --quiet . || { echo "lint: run 'make fmt'"; exit 1; }
