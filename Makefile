@@ -33,7 +33,12 @@ $(NODE_READY): tests/node/package.json tests/node/package-lock.json
 demo: $(READY)  ## the whole way: export three notebooks, scan, run the flow in real processes
 	@$(BIN)/python -m nbtools.demo notebooks
 
-test: $(READY) $(NODE_READY)  ## all tests, and the notebooks' stored outputs twice in a row
+# A real Redis, which the tests start on ports of their own: installed where that is ours to do, else asked for.
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing redis-server" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server >/dev/null; } || { echo "make: the tests need a real Redis, and there is no 'redis-server' here; on Debian: sudo apt-get install --no-install-recommends redis-server"; exit 1; }
+
+test: $(READY) $(NODE_READY) redis-server  ## all tests, and the notebooks' stored outputs twice in a row
 	@$(BIN)/python -m pytest
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
@@ -56,7 +61,7 @@ fmt: $(READY)  ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-cov: $(READY) $(NODE_READY)  ## test coverage, children included
+cov: $(READY) $(NODE_READY) redis-server  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY)  ## what a job costs, as ratios to a bare Python

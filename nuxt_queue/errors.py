@@ -8,6 +8,7 @@ NuxtQueueError
 │   └── WorkerLoadError         a worker file cannot be used
 ├── QueueError                  a queue refuses a job or an option
 │   └── QueueStorageError       where the queue is kept cannot be used
+│       └── QueueUnreachableError   it cannot be reached now
 ├── JobError                    one job did not complete
 │   ├── WorkerStartError        its process could not be started
 │   ├── WorkerTimeoutError      it ran too long (also a TimeoutError)
@@ -50,6 +51,7 @@ __all__ = [
     "PeerClosedError",
     "QueueError",
     "QueueStorageError",
+    "QueueUnreachableError",
     "RegistryError",
     "RpcError",
     "ValuePathError",
@@ -133,6 +135,18 @@ class QueueStorageError(QueueError):
     def message(self) -> str:
         """Name the place and the reason."""
         return f"{self.where}: {self.reason}"
+
+
+class QueueUnreachableError(QueueStorageError):
+    """Raised when a server does not answer; what was asked of it may have been done or not.
+
+    A job that was enqueued with an id can be enqueued again: it is not there twice.
+    """
+
+    @property
+    def message(self) -> str:
+        """Name the server and the reason."""
+        return f"cannot reach {self.where}: {self.reason}"
 
 
 class JobError(NuxtQueueError):

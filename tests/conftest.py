@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.redis_server import stop_shared
+
 # A variable of the allow-list's prefix, so that workers and what they start carry it too.
 _COOKIE = "XDG_NQ_TEST_SESSION"
 _GRACE_S = 5.0  # for what is ending while the session ends
@@ -21,6 +23,7 @@ def no_process_is_left_over() -> Iterator[None]:
     cookie = uuid.uuid4().hex
     os.environ[_COOKIE] = cookie
     yield
+    stop_shared()
     deadline = time.monotonic() + _GRACE_S
     while (left := _marked(cookie)) and time.monotonic() < deadline:
         time.sleep(0.05)  # the kernel has no event for "none of these is left"

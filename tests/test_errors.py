@@ -24,6 +24,7 @@ from nuxt_queue.errors import (
     PeerClosedError,
     QueueError,
     QueueStorageError,
+    QueueUnreachableError,
     RegistryError,
     RpcError,
     ValuePathError,
@@ -83,6 +84,7 @@ EXAMPLES: list[tuple[NuxtQueueError, str]] = [
     (WorkerLoadError("w.py", "no handler", 3), "w.py:3: no handler"),
     (QueueError("full"), "full"),
     (QueueStorageError("/d/q.sqlite", "disk full"), "/d/q.sqlite: disk full"),
+    (QueueUnreachableError("redis://h:1/0", "refused"), "cannot reach redis://h:1/0: refused"),
     (WorkerStartError("j1", ["python9", "-P"], "not found"), "cannot start python9: not found"),
     (WorkerTimeoutError("j1", 1500), "Worker timeout after 1500ms"),
     (

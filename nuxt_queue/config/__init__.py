@@ -1,7 +1,12 @@
 """What a worker and a project may state, checked: milliseconds at the edge, one line when wrong."""
 
 from nuxt_queue.config.process import ProcessSettings
-from nuxt_queue.config.project import KNOWN_RUNTIMES, ProjectConfig, RuntimeConfig
+from nuxt_queue.config.project import (
+    KNOWN_RUNTIMES,
+    ProjectConfig,
+    RedisConfig,
+    RuntimeConfig,
+)
 from nuxt_queue.config.warnings import config_warnings
 from nuxt_queue.config.worker import FlowConfig, QueueConfig, WorkerConfig, complete_config
 
@@ -11,6 +16,7 @@ __all__ = [
     "ProcessSettings",
     "ProjectConfig",
     "QueueConfig",
+    "RedisConfig",
     "RuntimeConfig",
     "WorkerConfig",
     "complete_config",

@@ -23,7 +23,7 @@ from nuxt_queue.errors import ConfigError
 if TYPE_CHECKING:
     from nuxt_queue.config.worker import WorkerConfig
 
-__all__ = ["KNOWN_RUNTIMES", "ProjectConfig", "RuntimeConfig"]
+__all__ = ["KNOWN_RUNTIMES", "ProjectConfig", "RedisConfig", "RuntimeConfig"]
 
 KNOWN_RUNTIMES = ("python", "node", "node-isolated", "inprocess")
 
@@ -70,8 +70,32 @@ class RuntimeConfig(ProcessSettings):
     suffixes: list[Suffix] = Field([], description='a list of file suffixes such as [".pl"]')
 
 
+class RedisConfig(Settings):
+    """Where Redis is, for the backend `redis`.
+
+    Attributes:
+        url: Its address; the environment's REDIS_URL comes first, and is the place for a password.
+        prefix: What every key begins with.  `nq` and `nvent` are what the two versions of the host
+            use; `{nq}`, in braces, keeps all keys in one slot of a cluster.
+    """
+
+    url: Text = Field("redis://localhost:6379/0", description="redis://host:port/db, as a string")
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]+$")] = Field(
+        "nq", description="letters, digits, and any of _ . - { }"
+    )
+
+    def address(self, environ: Mapping[str, str]) -> str:
+        """Return the address to use in an environment."""
+        return environ.get("REDIS_URL") or self.url
+
+
+def _default_redis() -> RedisConfig:
+    return RedisConfig.check({}, f"{_TABLE}.redis")
+
+
 class _Table(Settings):
     workers: Text | None = Field(None, description="a folder, as a string that is not empty")
+    redis: RedisConfig = Field(default_factory=_default_redis, description="a table")
     runtimes: dict[str, dict[str, Any]] = Field({}, description="a table for each runtime")
 
 
@@ -87,11 +111,13 @@ class ProjectConfig:
         root: The folder of its pyproject.toml; what relative paths are below.
         workers: The folder of its workers, absolute; None when not stated.
         runtimes: By name: the built-in ones, and those that the project adds or changes.
+        redis: Where Redis is.
     """
 
     root: Path
     workers: Path | None = None
     runtimes: Mapping[str, RuntimeConfig] = field(default_factory=_built_in)
+    redis: RedisConfig = field(default_factory=_default_redis)
 
     @classmethod
     def find(cls, start: Path) -> Self:
@@ -172,7 +198,7 @@ class ProjectConfig:
         }
         _refuse_claimed_twice(runtimes, where)
         workers = file.parent / table.workers if table.workers else None
-        return cls(file.parent, workers, {**_built_in(), **runtimes})
+        return cls(file.parent, workers, {**_built_in(), **runtimes}, table.redis)
 
 
 def _runtime(name: str, settings: Mapping[str, Any], where: str) -> RuntimeConfig:

@@ -14,7 +14,7 @@ from nuxt_queue.errors import InvalidParamsError
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.values import to_json
 
-__all__ = ["MemoryStateStore", "StateStore"]
+__all__ = ["MemoryStateStore", "StateStore", "check_number", "checked_ttl", "state_line"]
 
 
 class StateStore(ABC):
@@ -97,8 +97,8 @@ class MemoryStateStore(StateStore):
     ) -> None:
         """Store a copy of the value."""
         self._expire()
-        expires_at = None if ttl_s is None else self._clock() + _checked_ttl(ttl_s, key)
-        entry = _Entry(_line(value, key), expires_at)
+        expires_at = None if ttl_s is None else self._clock() + checked_ttl(ttl_s, key)
+        entry = _Entry(state_line(value, key), expires_at)
         self._scopes.setdefault(scope_key, {})[key] = entry
         if expires_at is not None:
             heapq.heappush(self._deadlines, (expires_at, scope_key, key))
@@ -110,13 +110,13 @@ class MemoryStateStore(StateStore):
     async def incr(self, scope_key: str, key: str, by: float = 1) -> int | float:
         """Add to a number and return the new one."""
         # No await between the read and the write: that is what makes it indivisible here.
-        _check_number(by, f"incr of state {key!r}: the step")
+        check_number(by, f"incr of state {key!r}: the step")
         self._expire()
         entry = self._scopes.setdefault(scope_key, {}).setdefault(key, _Entry(b"0"))
         before = decode(entry.line)
-        _check_number(before, f"incr of state {key!r}: its value")
+        check_number(before, f"incr of state {key!r}: its value")
         after: int | float = before + by
-        entry.line = _line(after, key)
+        entry.line = state_line(after, key)
         return after
 
     async def all(self, scope_key: str) -> dict[str, Any]:
@@ -140,17 +140,20 @@ class MemoryStateStore(StateStore):
                 del self._scopes[scope_key][key]
 
 
-def _line(value: Any, key: str) -> bytes:
+def state_line(value: Any, key: str) -> bytes:
+    """Return a value as JSON text; raises ValuePathError for what JSON cannot hold."""
     return encode(to_json(value, f"state[{key!r}]"))
 
 
-def _checked_ttl(ttl_s: float, key: str) -> float:
-    _check_number(ttl_s, f"state {key!r}: the ttl")
+def checked_ttl(ttl_s: float, key: str) -> float:
+    """Return a lifetime in seconds; raises InvalidParamsError when it is none."""
+    check_number(ttl_s, f"state {key!r}: the ttl")
     if not (math.isfinite(ttl_s) and ttl_s > 0):
         raise InvalidParamsError(f"state {key!r}: the ttl is {ttl_s}; give seconds above 0")
     return ttl_s
 
 
-def _check_number(value: Any, what: str) -> None:
+def check_number(value: Any, what: str) -> None:
+    """Raise InvalidParamsError unless a value can be added to."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidParamsError(f"{what} is {type(value).__name__}, not a number")

@@ -229,3 +229,25 @@ def test_a_suffix_has_one_runtime(tmp_path: Path) -> None:
     text = '[tool.nuxt-queue.runtimes.perl]\ncommand = "perl"\nsuffixes = [".pl"]\n'
     found = ProjectConfig.find(project(tmp_path, text))
     assert (found.claimed_by(".pl"), found.claimed_by(".py")) == ("perl", None)
+
+
+def test_redis_is_at_home_unless_the_project_or_the_environment_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    """host-contract 4: the prefix is the host's; its later version has another."""
+    nowhere = ProjectConfig(tmp_path).redis
+    stated = ProjectConfig.find(
+        project(tmp_path, '[tool.nuxt-queue.redis]\nurl = "redis://r:1/2"\nprefix = "{nvent}"\n')
+    ).redis
+
+    assert (nowhere.address({}), nowhere.prefix) == ("redis://localhost:6379/0", "nq")
+    assert (stated.address({}), stated.prefix) == ("redis://r:1/2", "{nvent}")
+    assert stated.address({"REDIS_URL": "redis://e:3"}) == "redis://e:3"
+
+
+def test_a_prefix_that_would_mix_keys_up_is_refused(tmp_path: Path) -> None:
+    """Faults 97."""
+    project(tmp_path, '[tool.nuxt-queue.redis]\nprefix = "nq:*"\n')
+
+    with pytest.raises(ConfigError, match=r'redis\.prefix is "nq:\*"; expected letters, digits'):
+        ProjectConfig.find(tmp_path)

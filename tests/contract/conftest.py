@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -24,7 +25,14 @@ from nuxt_queue.services.context import ContextService, JobContext, JobHandler
 from nuxt_queue.services.event_stream import EventStream, MemoryEventStream
 from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.flow_store import FlowStore, MemoryFlowStore
+from nuxt_queue.services.redis import (
+    RedisEventStream,
+    RedisFlowStore,
+    RedisServer,
+    RedisStateStore,
+)
 from nuxt_queue.services.state import MemoryStateStore, StateStore
+from tests.redis_server import shared_redis
 
 # Every wait of the suite: long enough for a loaded machine, short enough for a hang.
 WAIT_S = 5.0
@@ -193,7 +201,38 @@ class MemoryStores(Stores):
         self.now += seconds
 
 
-STORES: list[type[Stores]] = [MemoryStores]
+class RedisStores(Stores):
+    """Everything in a real Redis, under a prefix of its own."""
+
+    state: RedisStateStore
+    events: RedisEventStream
+    flows: RedisFlowStore
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self._prefix = prefix or f"t{uuid.uuid4().hex}"
+        self._others: list[RedisStores] = []
+
+    async def open(self) -> None:
+        server = RedisServer(shared_redis().url)
+        self.state = RedisStateStore(server, self._prefix)
+        self.events = RedisEventStream(server, self._prefix)
+        self.flows = RedisFlowStore(server, self._prefix, keep_ended=3)
+
+    async def another(self) -> Stores:
+        other = RedisStores(self._prefix)
+        self._others.append(other)
+        await other.open()
+        return other
+
+    async def close(self) -> None:
+        for other in self._others:
+            await other.close()
+        await self.state.close()
+        await self.events.close()
+        await self.flows.close()
+
+
+STORES: list[type[Stores]] = [MemoryStores, RedisStores]
 
 
 @pytest.fixture(params=STORES, ids=lambda stores: stores.__name__.removesuffix("Stores").lower())

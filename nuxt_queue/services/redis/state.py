@@ -1,0 +1,148 @@
+"""StateStore in Redis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from nuxt_queue.errors import InvalidParamsError, ParseError
+from nuxt_queue.rpc.codec import decode
+from nuxt_queue.services.redis.server import RedisServer, key_part
+from nuxt_queue.services.state import StateStore, check_number, checked_ttl, state_line
+
+__all__ = ["RedisStateStore"]
+
+_INT64 = 2**63
+_MAX_TTL_MS = 10**15  # 30,000 years: Redis adds the time of day to it and must not overflow
+
+# The value is replaced if nobody else has replaced it since it was read.
+_REPLACE = """
+local now = redis.call('GET', KEYS[1])
+if (ARGV[1] == '' and not now) or now == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+  return 1
+end
+return 0
+"""
+
+
+class RedisStateStore(StateStore):
+    """A StateStore that any number of machines share, under the keys of the host.
+
+    Args:
+        server: The server.
+        prefix: What every key begins with.
+    """
+
+    def __init__(self, server: RedisServer, prefix: str = "nq") -> None:
+        self._server, self._prefix = server, prefix
+        self._client = server.client(repeats=True)
+        # What adds is not sent again when its answer is lost: it would add twice.
+        self._adding = server.client(repeats=False)
+        self._replace = self._adding.register_script(_REPLACE)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()
+        await self._adding.aclose()
+
+    async def get(self, scope_key: str, key: str) -> Any | None:
+        """Return the value, or None."""
+        async with self._server.answering():
+            line = await self._client.get(self._key(scope_key, key))
+        return None if line is None else _value(line, key)
+
+    async def set(
+        self, scope_key: str, key: str, value: Any, *, ttl_s: float | None = None
+    ) -> None:
+        """Store a value."""
+        line = _text(value, key)
+        ttl_ms = None
+        if ttl_s is not None:
+            ttl_ms = min(max(1, round(checked_ttl(ttl_s, key) * 1000)), _MAX_TTL_MS)
+        async with self._server.answering():
+            await self._client.set(self._key(scope_key, key), line, px=ttl_ms)
+
+    async def delete(self, scope_key: str, key: str) -> bool:
+        """Remove a value; say whether there was one."""
+        async with self._server.answering():
+            return bool(await self._client.delete(self._key(scope_key, key)))
+
+    async def incr(self, scope_key: str, key: str, by: float = 1) -> int | float:
+        """Add to a number and return the new one."""
+        check_number(by, f"incr of state {key!r}: the step")
+        name = self._key(scope_key, key)
+        async with self._server.answering():
+            if isinstance(by, int) and abs(by) < _INT64:
+                try:
+                    return int(await self._adding.incrby(name, by))
+                except ResponseError as error:
+                    # Not a whole number of 64 bits, which is Redis' idea of one: added here.
+                    if "not an integer" not in str(error) and "overflow" not in str(error):
+                        raise
+            return await self._add(name, key, by)
+
+    async def all(self, scope_key: str) -> dict[str, Any]:
+        """Return every value of a scope by key."""
+        found = {}
+        async with self._server.answering():
+            async for names in self._names(scope_key):
+                for name, line in zip(names, await self._client.mget(names), strict=True):
+                    if line is not None:
+                        key = self._key_of(scope_key, name)
+                        found[key] = _value(line, key)
+        return found
+
+    async def clear(self, scope_key: str) -> None:
+        """Remove every value of a scope."""
+        async with self._server.answering():
+            async for names in self._names(scope_key):
+                await self._client.delete(*names)
+
+    async def _add(self, name: str, key: str, by: float) -> int | float:
+        """Add to what only Python can add to exactly: fractions and large numbers."""
+        while True:
+            line = await self._adding.get(name)
+            before = 0 if line is None else _value(line, key)
+            check_number(before, f"incr of state {key!r}: its value")
+            after: int | float = before + by
+            if await self._replace(keys=[name], args=[line or b"", _text(after, key)]):
+                return after
+
+    async def _names(self, scope_key: str) -> AsyncIterator[list[bytes]]:
+        """Find the keys of a scope: a walk through the whole database, for tools and clean-up."""
+        start = self._key(scope_key, "")
+        pattern = re.sub(r"([\\*?\[\]])", r"\\\1", start) + "*"
+        cursor, done = 0, False
+        while not done:
+            cursor, names = await self._client.scan(cursor, match=pattern, count=1000)
+            if not scope_key:
+                # Without a flow a key has no colon; what has one is a flow's or a queue's.
+                names = [name for name in names if b":" not in name[len(start.encode()) :]]
+            done = cursor == 0
+            if names:
+                yield names
+
+    def _key(self, scope_key: str, key: str) -> str:
+        if scope_key:
+            return f"{self._prefix}:flow:{key_part(scope_key)}:{key}"
+        return f"{self._prefix}:{key_part(key)}"
+
+    def _key_of(self, scope_key: str, name: bytes) -> str:
+        key = name.decode()[len(self._key(scope_key, "")) :]
+        return key if scope_key else key.replace("%3A", ":").replace("%25", "%")
+
+
+def _text(value: Any, key: str) -> bytes:
+    # Without the newline a whole number is one to Redis too.
+    return state_line(value, key).strip()
+
+
+def _value(line: bytes, key: str) -> Any:
+    try:
+        return decode(line)
+    except ParseError as error:
+        raise InvalidParamsError(f"state {key!r} in Redis is not JSON: {error}") from None
