@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
     add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
     add("--strict", action="store_true", help="let a warning stop the export")
+    add("--with-deps", action="store_true", help="take what marked cells need from unmarked ones")
     add("--allow-local", action="store_true", help="accept imports of modules beside the notebook")
     return parser
 
@@ -100,10 +101,16 @@ def _export(file: str, arguments: argparse.Namespace, claimed: dict[Path, str]) 
 
     target = _target(file, arguments)
     exported = export_notebook(
-        file, stem=target.stem, allow_local=arguments.allow_local, strict=arguments.strict
+        file,
+        stem=target.stem,
+        allow_local=arguments.allow_local,
+        strict=arguments.strict,
+        with_deps=arguments.with_deps,
     )
     for warning in exported.warnings:
         _complain(warning.sentence(file))
+    for taken in exported.taken:
+        _complain(f"{file}, {taken}")
     if arguments.stdout:
         sys.stdout.buffer.write(exported.text.encode())
         return _OK

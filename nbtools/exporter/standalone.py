@@ -69,8 +69,9 @@ def check_imports(code: Code, folder: Path | None, found: list[Diagnostic]) -> N
 
 def check_secrets(code: Code, found: list[Diagnostic]) -> None:
     """Warn about what looks like a password or a key in an exported cell."""
-    for number, line in enumerate(code.source.split("\n"), 1):
-        if _SECRET.search(line):
+    lines = code.source.split("\n")
+    for number in (at for first, last in code.parts for at in range(first, last + 1)):
+        if _SECRET.search(lines[number - 1]):
             message = "looks like a secret, and the exported file is meant to be shared"
             fix = "read it from the environment inside the handler"
             found.append(Diagnostic("NQ215", message, fix, code.number, number, is_warning=True))
@@ -129,7 +130,9 @@ def _missing(
     if number:
         message = f"'{read.name}' is defined in cell {number}, which is not exported"
         tag = "nq-imports" if kind == "import" else "nq-export"
-        fix = f"tag cell {number} {tag}, or define '{read.name}' in an exported cell"
+        fix = (
+            f"tag cell {number} {tag}, define '{read.name}' in an exported cell, or say --with-deps"
+        )
         return Diagnostic("NQ205", message, fix, cell, read.line)
     message = f"'{read.name}' is not defined in any cell"
     fix = _JUPYTER_ONLY.get(read.name, "define or import it in an exported cell")

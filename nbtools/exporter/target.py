@@ -9,11 +9,22 @@ import stat
 import sys
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbtools.errors import Diagnostic, ExportError
 from nbtools.exporter.render import HEADER_LINES, body_digest
 
-__all__ = ["check_stem", "find_root", "inspect_target", "replace_target", "worker_stem"]
+if TYPE_CHECKING:
+    from nbtools.exporter.export import Exported
+
+__all__ = [
+    "check_stem",
+    "find_root",
+    "inspect_target",
+    "replace_target",
+    "worker_stem",
+    "write_worker",
+]
 
 _NUMBERING = re.compile(r"\d+[-_. ]+")
 _MADE = re.compile(
@@ -78,6 +89,32 @@ def inspect_target(target: Path, text: str, root: Path | None) -> str:
     if made[2] != ours[2] and root and (root / made[2]).is_file():
         return "other"
     return "stale"
+
+
+def write_worker(
+    exported: Exported, target: str | os.PathLike[str], *, force: bool = False
+) -> bool:
+    """Write the worker in one step and return whether anything had to be written.
+
+    Raises:
+        ExportError: If the target is a folder, is not ours to overwrite, or cannot be written.
+    """
+    path = Path(target)
+    try:
+        root = find_root(Path(exported.notebook).parent)
+        state = inspect_target(path, exported.text, root or Path(exported.notebook).parent)
+        if state == "current":
+            return False
+        if not force:
+            refuse_target(exported.notebook, path, state)
+            if path.exists() and not path.stat().st_mode & 0o222:
+                raise PermissionError(13, "is read-only (--force replaces it)", str(path))
+        replace_target(path, exported.text)
+    except OSError as error:
+        message = f"cannot write {path.as_posix()}: {error.strerror or error}"
+        found = [Diagnostic("NQ404", message, "name another place with -o")]
+        raise ExportError(exported.notebook, found) from None
+    return True
 
 
 def replace_target(target: Path, text: str) -> None:
