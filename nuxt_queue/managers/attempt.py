@@ -132,7 +132,9 @@ class Attempt:
         return Completed(result)
 
     def interrupt(self) -> None:
-        """Cancel the handler because the manager ends."""
+        """Cancel the handler because the manager ends; to do it again makes it hurry."""
+        if isinstance(self._stopped_by, Interrupted) and self._running is not None:
+            self._running.cancel()
         self._stop(Interrupted())
 
     async def _handle(self) -> Any:

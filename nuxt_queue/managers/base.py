@@ -32,6 +32,8 @@ __all__ = ["WorkerManager", "check_removal", "check_retry", "check_states"]
 
 _log = logging.getLogger(__name__)
 
+_AGAIN_S = 0.1  # between two interruptions of a job that is to end at once
+
 
 class WorkerManager(ABC):
     """Workers and their jobs: one worker a queue, which dispatches by the job's name.
@@ -205,7 +207,7 @@ class WorkerManager(ABC):
         """
         return self._events.on(queue, event, callback)
 
-    async def close_all(self, grace_s: float = 15.0) -> None:
+    async def close_all(self, grace_s: float = 15.0, *, at_once: bool = False) -> None:
         """Take no more jobs, let running ones finish, then interrupt them; idempotent.
 
         What the running ones start, the next step of a flow, is still accepted, and waits.
@@ -214,13 +216,13 @@ class WorkerManager(ABC):
 
         Args:
             grace_s: Seconds that running jobs have.
+            at_once: Interrupt them again and again until they are gone, which kills a process
+                that would be asked to end first.
         """
         self._closing = True
         await self._stop_taking()
-        if not await self._settle(grace_s):
-            for attempt in list(self._attempts):
-                attempt.interrupt()
-            await self._settle(self.cancel_s)
+        if not await self._settle(0 if at_once else grace_s):
+            await self._interrupt_all(_AGAIN_S if at_once else self.cancel_s)
         self._closed = True
         await self._shut()
         await self._events.drain(self.cancel_s)
@@ -329,6 +331,14 @@ class WorkerManager(ABC):
             _log.exception("the next time of job %s of queue %s is not planned", job.id, job.queue)
             return False
         return True
+
+    async def _interrupt_all(self, again_s: float) -> None:
+        """Interrupt what runs until it is gone, or has had all the time that it gets."""
+        for _ in range(max(1, round(self.cancel_s / again_s))):
+            for attempt in list(self._attempts):
+                attempt.interrupt()
+            if await self._settle(again_s):
+                return
 
     async def _settle(self, timeout_s: float) -> bool:
         """Wait until no attempt runs; say whether that came true in time."""

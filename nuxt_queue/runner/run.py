@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,8 +136,7 @@ class JobRun:
             await self._settled()
             return await self._outcome
         finally:
-            # A job that is cancelled while its process is being ended must still end it.
-            await asyncio.shield(self._end(process, worker, watcher))
+            await _whatever_happens(self._end(process, worker, watcher), process.kill)
 
     async def _start(self) -> ChildProcess:
         try:
@@ -291,6 +290,21 @@ class JobRun:
     def _write(self, line: bytes) -> None:
         if self._process is not None:
             self._process.write(line)
+
+
+async def _whatever_happens(ending: Coroutine[Any, Any, None], hurry: Callable[[], None]) -> None:
+    """Await an ending that must come to its end; to be cancelled meanwhile only makes it hurry."""
+    task = asyncio.ensure_future(ending)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+            hurry()
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def _handler_error(job_id: str, error: RpcError) -> HandlerError:
