@@ -101,7 +101,7 @@ def _location(error: BaseException) -> dict[str, Any] | None:
     """Find the last line of the user's file, or of a file that it called, that was running."""
     if isinstance(error, SyntaxError) and error.filename:
         return _spot(error.filename, error.lineno, None)
-    main = getattr(__import__("__main__"), "__file__", None)
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_own(f.filename)]
     inside = [f for f in frames if f.filename == main] or frames
     if not inside:

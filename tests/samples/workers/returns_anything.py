@@ -35,6 +35,10 @@ VALUES = {
     "segfaults": lambda: Segfaults(),
     "exits": lambda: Exiting(a=1),
     "raises": lambda: Raises(a=1),
+    "list segfaults": lambda: SegfaultsAsAList([1]),
+    "list exits": lambda: ExitsAsAList([1]),
+    "set segfaults": lambda: SegfaultsAsASet({1}),
+    "object exits": lambda: ExitsAsAnObject(),
     "deep": lambda: nested(600),
 }
 
@@ -47,6 +51,27 @@ class Segfaults(dict):
 class Raises(dict):
     def items(self):
         raise SystemExit(5)
+
+
+class SegfaultsAsAList(list):
+    def __iter__(self):
+        ctypes.string_at(0)
+
+
+class ExitsAsAList(list):
+    def __iter__(self):
+        os._exit(3)
+
+
+class SegfaultsAsASet(set):
+    def __iter__(self):
+        ctypes.string_at(0)
+
+
+class ExitsAsAnObject:
+    @property
+    def __class__(self):
+        os._exit(3)
 
 
 def nested(levels):
