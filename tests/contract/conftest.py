@@ -11,9 +11,11 @@ the bench's clock; it never asserts that something was quick.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,12 @@ from nuxt_queue.services.redis import (
     RedisFlowStore,
     RedisServer,
     RedisStateStore,
+)
+from nuxt_queue.services.sqlite import (
+    Database,
+    SqliteEventStream,
+    SqliteFlowStore,
+    SqliteStateStore,
 )
 from nuxt_queue.services.state import MemoryStateStore, StateStore
 from tests.redis_server import shared_redis
@@ -232,7 +240,35 @@ class RedisStores(Stores):
         await self.flows.close()
 
 
-STORES: list[type[Stores]] = [MemoryStores, RedisStores]
+class FileStores(Stores):
+    """A file that several databases have open, as several processes do."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        self._others: list[FileStores] = []
+
+    async def open(self) -> None:
+        self._made = None if self._directory else tempfile.TemporaryDirectory()
+        self._database = Database(self._directory or Path(self._made.name if self._made else ""))
+        self.state = SqliteStateStore(self._database)
+        self.events = SqliteEventStream(self._database)
+        self.flows = SqliteFlowStore(self._database, keep_ended=3)
+
+    async def close(self) -> None:
+        for other in self._others:
+            await other.close()
+        await self._database.close()
+        if self._made is not None:
+            self._made.cleanup()
+
+    async def another(self) -> Stores:
+        other = FileStores(self._database.path.parent)
+        await other.open()
+        self._others.append(other)
+        return other
+
+
+STORES: list[type[Stores]] = [MemoryStores, FileStores, RedisStores]
 
 
 @pytest.fixture(params=STORES, ids=lambda stores: stores.__name__.removesuffix("Stores").lower())

@@ -1,0 +1,238 @@
+"""Where the file is: made once, for its owner only; refused by name when it cannot be ours."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.services.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
+
+__all__ = ["FileLock", "make_file", "prepare_directory", "storage_error"]
+
+_MAGIC = b"SQLite format 3\0"
+_HEADER = 100  # bytes
+_LOCK_S = 10.0  # a transaction takes milliseconds: whoever holds the lock this long is stuck
+_LOCK_POLL_S = 0.0003
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs"})
+# The check of a larger file would take longer than one waits; its damage shows when it is met.
+_CHECKED_BYTES = 64 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+_REASONS = {
+    "SQLITE_FULL": "the disk is full, so nothing was accepted; make room",
+    "SQLITE_READONLY": "it is read-only; give this user the right to write it and its folder",
+    "SQLITE_PERM": "this user may not use it; look at the rights of the file and its folder",
+    "SQLITE_CANTOPEN": "it cannot be opened; look at the rights of the file and its folder",
+    "SQLITE_CORRUPT": "it is damaged; it was left as it is: move it away or restore a copy",
+    "SQLITE_NOTADB": "it is no SQLite file; it was left as it is: move it away",
+    "SQLITE_BUSY": "another program holds it locked; end that program",
+    "SQLITE_LOCKED": "another program holds it locked; end that program",
+    "SQLITE_IOERR": "it cannot be written or read; is the disk full, or gone?",
+}
+
+
+def storage_error(path: Path, error: sqlite3.Error | OSError) -> QueueStorageError:
+    """Return the error that says in the user's words what SQLite or the system said."""
+    if isinstance(error, OSError):
+        return QueueStorageError(path, f"{error.strerror or error}")
+    name = getattr(error, "sqlite_errorname", None) or ""
+    for start, reason in _REASONS.items():
+        if name.startswith(start):
+            return QueueStorageError(path, f"{reason} ({name}: {error})")
+    return QueueStorageError(path, f"{error} ({name or type(error).__name__})")
+
+
+class FileLock:
+    """One process at a time: every transaction that writes, and with it every checkpoint.
+
+    SQLite before 3.51.3 can lose a committed transaction when one connection writes while another
+    starts the log anew; under one lock they never meet.  With newer ones it still saves the
+    sleeping and waking by which SQLite waits.
+
+    Args:
+        path: The file that is locked; made when it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise storage_error(path, error) from None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock for a block.
+
+        Raises:
+            QueueStorageError: Somebody else holds it and does not let go.
+        """
+        deadline = time.monotonic() + _LOCK_S
+        while not self._try():
+            if time.monotonic() > deadline:
+                raise QueueStorageError(
+                    self._path,
+                    f"another process has held the lock for {_LOCK_S:g} s; is one of them stopped?",
+                )
+            time.sleep(_LOCK_POLL_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def prepare_directory(directory: Path) -> Path:
+    """Make the folder if it is not there, for its owner only; return it absolute.
+
+    Raises:
+        QueueStorageError: It cannot be made, or is no folder.
+    """
+    directory = directory.absolute()
+    try:
+        made = not directory.exists()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if made:
+            directory.chmod(0o700)  # whatever the umask is
+    except FileExistsError:
+        raise QueueStorageError(directory, "it is a file; give a folder") from None
+    except (OSError, RuntimeError) as error:
+        reason = error if isinstance(error, OSError) else OSError(str(error))
+        raise storage_error(directory, reason) from None
+    _warn_of_network(directory)
+    return directory
+
+
+def make_file(path: Path) -> None:
+    """Make the file if there is none; otherwise see that it is ours.  The lock is held.
+
+    A new file gets its name when its tables are in it: one without is none of ours.
+
+    Raises:
+        QueueStorageError: It cannot be made, or what is there cannot be used; that is left as it
+            is.
+    """
+    try:
+        if not path.exists():
+            _make(path)
+        else:
+            _check_header(path)
+            _check_inside(path)
+    except (sqlite3.Error, OSError) as error:
+        raise storage_error(path, error) from None
+
+
+def _make(path: Path) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        draft.chmod(0o600)
+        db = sqlite3.connect(draft, isolation_level=None)
+        try:
+            db.executescript(
+                f"PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {VERSION};"
+                "PRAGMA journal_mode = WAL;"
+                "PRAGMA synchronous = FULL;"
+                f"BEGIN; {SCHEMA} COMMIT;"
+            )
+        finally:
+            db.close()
+        draft.replace(path)
+        _sync(path.parent)
+    finally:
+        for left in path.parent.glob(draft.name + "*"):
+            left.unlink(missing_ok=True)
+
+
+def _check_header(path: Path) -> None:
+    if not path.is_file():
+        raise QueueStorageError(path, "it is a folder, not a file; move it away")
+    # Opened for writing too, so that a file that cannot be written is refused now.
+    with path.open("r+b") as file:
+        header = file.read(_HEADER)
+    if not header:
+        raise QueueStorageError(
+            path, "it is empty, so whatever was in it is lost; move it away to begin anew"
+        )
+    if not header.startswith(_MAGIC) or len(header) < _HEADER:
+        raise QueueStorageError(path, "it is no SQLite file; it was left as it is: move it away")
+    application, version = int.from_bytes(header[68:72]), int.from_bytes(header[60:64])
+    if application != APPLICATION_ID:
+        raise QueueStorageError(
+            path, "it is another program's SQLite file; it was left as it is: give another folder"
+        )
+    if version != VERSION:
+        age = "a newer release" if version > VERSION else "an older release"
+        raise QueueStorageError(
+            path,
+            f"it was made by {age} of this package (format {version}, this one has {VERSION});"
+            " it was left as it is: use that release",
+        )
+
+
+def _check_inside(path: Path) -> None:
+    if path.stat().st_size > _CHECKED_BYTES:
+        return
+    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    finally:
+        db.close()
+    if found != "ok":
+        raise QueueStorageError(
+            path, f"it is damaged ({found}); it was left as it is: move it away or restore a copy"
+        )
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _warn_of_network(directory: Path) -> None:
+    kind = _file_system(directory.resolve())
+    if kind in _NETWORK:
+        _log.warning(
+            "%s is on a network file system (%s), where locks and fsync may not hold what they"
+            " promise; use a folder on a local disk",
+            directory,
+            kind,
+        )
+
+
+def _file_system(directory: Path) -> str | None:
+    """Return the type of the file system that a folder is on; None where that cannot be told."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    found, longest = None, -1
+    for line in mounts.splitlines():
+        _device, where, kind, *_ = line.split(" ")
+        place = where.replace("\\040", " ")
+        if directory.is_relative_to(place) and len(place) > longest:
+            found, longest = kind, len(place)
+    return found
