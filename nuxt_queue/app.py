@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from nuxt_queue.errors import (
 from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
 from nuxt_queue.runner import ChildProcessRunner, Limits
+from nuxt_queue.runner.nodejs import NODE_RUNTIMES
 from nuxt_queue.runner.programs import resolve_command
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
@@ -95,13 +96,15 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
     def child_processes(options: WorkerOptions) -> JobHandler:
         assert options.path is not None  # every entry of a scan has one
         entry = next(e for e in workers.entries if e.abs_path == options.path)
-        return child_runner(settings, entry, options.timeout_ms).create_handler()
+        runner = child_runner(settings, entry, options.timeout_ms)
+        runners.push_async_callback(runner.close)
+        return runner.create_handler()
 
     contexts = ContextService(state, bus, flows, flows)
     manager = MemoryWorkerManager(contexts, runtimes=child_processes)
     looking_after = asyncio.create_task(flows.serve())
     try:
-        async with manager:
+        async with AsyncExitStack() as runners, manager:
             for entry in workers.entries:
                 try:
                     options = worker_options(entry)
@@ -138,7 +141,8 @@ def child_runner(
     """
     name = entry.worker["runtime"]
     runtime = settings.runtime(name)
-    if runtime.process != "spawn":
+    is_node = name in NODE_RUNTIMES
+    if runtime.process == "fork" or (runtime.process == "reuse" and not is_node):
         raise ConfigError(
             f'runtimes.{name}.process is "{runtime.process}", which is not there yet; use "spawn"'
         )
@@ -158,6 +162,7 @@ def child_runner(
         limits=Limits(
             given.memory_mb, given.cpu_seconds, given.open_files, given.file_mb, given.processes
         ),
+        reuse=runtime.process == "reuse" if is_node else None,
     )
 
 
@@ -271,6 +276,8 @@ async def run_job(
     except JobError as failure:
         error = failure
         await service.bus.publish("step.failed", scope, {"error": str(failure)})
+    finally:
+        await runner.close()
     return JobReport(
         status="failed" if error else "completed",
         result=result,

@@ -31,6 +31,7 @@ _TABLE = "[tool.nuxt-queue]"
 _TEXT = "a string that is not empty"
 _TIMEOUT_MS = {"node-isolated": 600_000}
 _DEFAULT_TIMEOUT_MS = 300_000
+_PROCESS = {"node": "reuse"}
 
 Text = Annotated[str, Field(min_length=1)]
 Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9_+-]+$")]
@@ -202,7 +203,10 @@ class ProjectConfig:
 
 
 def _runtime(name: str, settings: Mapping[str, Any], where: str) -> RuntimeConfig:
-    defaults = {"timeout": _TIMEOUT_MS.get(name, _DEFAULT_TIMEOUT_MS)}
+    defaults = {
+        "timeout": _TIMEOUT_MS.get(name, _DEFAULT_TIMEOUT_MS),
+        "process": _PROCESS.get(name, "spawn"),
+    }
     if name not in KNOWN_RUNTIMES:
         if "command" not in settings and "venv" not in settings:
             close = closest(name, KNOWN_RUNTIMES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 EXECUTE = "execute"  # parent to child: {job, context}
 SHUTDOWN = "shutdown"  # parent to child: end, as at the end of stdin
 CANCEL = "cancel"  # parent to child, a notification: stop if you can
+NEXT = "next"  # parent to child, between two jobs of one process: true when it can take another
 # Child to parent, a notification, only to a parent that frames by lines: the file has been
 # imported and the handler is about to be called.
 STARTED = "started"

@@ -58,7 +58,7 @@ def refuse_large_integers(value: Any, path: str) -> None:
     while places:
         item, where = places.pop()
         if type(item) is int and abs(item) > _LARGEST_EXACT:
-            problem = f"is {item}, which a JavaScript host would round; send it as a string"
+            problem = f"is {item}, which JavaScript would round; send it as a string"
             raise ValuePathError(_short(where), problem)
         if type(item) is dict:
             places += [(child, f"{where}.{key}") for key, child in item.items()]

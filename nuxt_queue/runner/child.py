@@ -10,6 +10,7 @@ from typing import Any
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.runner.fresh import FreshProcesses, ProcessSource
 from nuxt_queue.runner.launch import LaunchOptions
+from nuxt_queue.runner.pool import WarmProcesses
 from nuxt_queue.runner.process import Timeouts
 from nuxt_queue.runner.run import JobRun, Terms
 from nuxt_queue.runner.runtimes import make_launch
@@ -46,7 +47,7 @@ class JobHandle:
 
 
 class ChildProcessRunner:
-    """Runs a worker file, each job in a fresh process.
+    """Runs a worker file, each job in a process that has no other job meanwhile.
 
     The runner holds what is the same for all jobs; everything else belongs to one run, so any
     number of jobs may run at once.
@@ -87,7 +88,8 @@ class ChildProcessRunner:
                 raise ConfigError(f"{name} is {value!r}; give {unit} above 0")
         self.launch = make_launch(runtime, Path(worker_path), LaunchOptions(**options))
         self.terms = Terms(timeout_ms, max_message, max_output, timeouts)
-        self.processes: ProcessSource = FreshProcesses(self.launch, max_message, timeouts)
+        source = WarmProcesses if self.launch.reuse else FreshProcesses
+        self.processes: ProcessSource = source(self.launch, max_message, timeouts)
 
     def create_handler(self) -> JobHandler:
         """Return the handler that a manager registers like any other."""

@@ -21,6 +21,7 @@ _PASSED = frozenset(
         "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
         "MPLBACKEND", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS",
         "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
+        "NODE_ENV", "NODE_PATH", "NODE_EXTRA_CA_CERTS",
     }
 )  # fmt: skip
 _MIB = 1024 * 1024
@@ -78,6 +79,8 @@ class Launch:
             write); stdin is empty and stdout is the worker's own.  Otherwise it starts out on stdin
             and stdout, and `NQ_STDOUT_FD` names where a worker that takes it off them can print.
         announces_start: The worker says when its file is imported and its handler called.
+        reuse: A process runs one job after another, and says whether it can take the next.
+        javascript: The worker's numbers are doubles: an integer that one would round is refused.
     """
 
     argv: tuple[str, ...]
@@ -86,6 +89,8 @@ class Launch:
     limits: Limits = Limits()
     private_wire: bool = False
     announces_start: bool = False
+    reuse: bool = False
+    javascript: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,7 @@ class LaunchOptions:
         env_passthrough: Names of the parent's variables to hand on.
         cwd: Where it runs; the worker's own folder when left out, as a notebook's kernel does.
         limits: What it may use.
+        reuse: Whether a process runs one job after another; the runtime's own way when None.
     """
 
     command: tuple[str, ...] = ()
@@ -108,6 +114,7 @@ class LaunchOptions:
     env_passthrough: Sequence[str] = ()
     cwd: Path | None = None
     limits: Limits = Limits()
+    reuse: bool | None = None
 
 
 def worker_file(worker: Path) -> Path:

@@ -20,6 +20,7 @@ from nuxt_queue.errors import (
     MethodNotFoundError,
     PeerClosedError,
     RpcError,
+    ValuePathError,
     WorkerCancelledError,
     WorkerCrashedError,
     WorkerStartError,
@@ -27,7 +28,7 @@ from nuxt_queue.errors import (
 )
 from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.rpc.values import to_json
+from nuxt_queue.rpc.values import refuse_large_integers, to_json
 from nuxt_queue.runner.fresh import ProcessSource
 from nuxt_queue.runner.launch import Launch
 from nuxt_queue.runner.output import Output
@@ -126,7 +127,7 @@ class JobRun:
 
     async def _execute(self, job: Mapping[str, Any]) -> Any:
         scope = self._context.scope
-        params = {"job": to_json(dict(job), "job"), "context": scope.to_wire()}
+        params = {"job": self._plain(dict(job), "job"), "context": scope.to_wire()}
         self._process = process = await self._start()
         worker = asyncio.create_task(self._work())
         watcher = asyncio.create_task(self._watch(process))
@@ -258,11 +259,19 @@ class JobRun:
 
     async def _answer(self, method: str, params: Any, reply: Reply) -> None:
         try:
-            reply.result(to_json(await self._context.call(method, params), method))
+            reply.result(self._plain(await self._context.call(method, params), method))
         except RpcError as error:
             reply.error(error)
+        except ValuePathError as error:
+            reply.error(RpcError(str(error)))
         except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
             reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
+
+    def _plain(self, value: Any, path: str) -> Any:
+        plain = to_json(value, path)
+        if self._launch.javascript:
+            refuse_large_integers(plain, path)
+        return plain
 
     def _on_answer(self, result: Any, error: RpcError | None) -> None:
         if isinstance(error, PeerClosedError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.runner.launch import Launch, LaunchOptions, child_environment, worker_file
+from nuxt_queue.runner.nodejs import NODE_RUNTIMES, node_launch
 from nuxt_queue.runner.programs import runs_scripts
 
 __all__ = ["BOOTSTRAP", "make_launch"]
@@ -22,14 +23,18 @@ def make_launch(runtime: str, worker: Path, options: LaunchOptions) -> Launch:
     """Say how to start a worker of a runtime.
 
     Args:
-        runtime: `python`, or the name of any command that speaks the protocol.
+        runtime: `python`, `node`, `node-isolated`, or the name of any command that speaks the
+            protocol.
         worker: The worker file.
         options: What the settings say.
 
     Raises:
-        ConfigError: If the worker is no file, or the runtime is unknown and has no command.
+        ConfigError: If the worker is no file, the runtime is unknown and has no command, or what
+            it needs is not there.
     """
     path = worker_file(worker)
+    if runtime in NODE_RUNTIMES:
+        return node_launch(runtime, path, options)
     env = child_environment(options.env, options.env_passthrough)
     if runtime == "python" and not runs_scripts(options.command):
         command = (*(options.command or (sys.executable,)), "-P", *options.args, str(BOOTSTRAP))
@@ -39,7 +44,8 @@ def make_launch(runtime: str, worker: Path, options: LaunchOptions) -> Launch:
             found = env.get("PYTHONPATH")
             env["PYTHONPATH"] = os.pathsep.join((str(_LENT), found) if found else (str(_LENT),))
     else:
-        raise ConfigError(f"unknown runtime {runtime!r} for {worker}; known: python")
+        known = ", ".join(("python", *NODE_RUNTIMES))
+        raise ConfigError(f"unknown runtime {runtime!r} for {worker}; known: {known}")
     return Launch(
         (*command, str(path)),
         env,

@@ -20,6 +20,7 @@ from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import MemoryStateStore
 
 WORKERS = Path(__file__).parent.parent / "samples" / "workers"
+NODE_PACKAGES = Path(__file__).parent.parent / "node" / "node_modules"
 # Every wait of the suite: long enough for a loaded machine, short enough for a hang.
 WAIT_S = 20.0
 # Short steps, so that what they bound can be tested in no time.
@@ -115,6 +116,14 @@ def descriptors() -> set[str]:
         with contextlib.suppress(OSError):  # the one that listed the others
             found.add(f"{fd.name} {fd.readlink()}")
     return found
+
+
+@pytest.fixture
+def node_project(tmp_path: Path) -> Path:
+    """A folder with the packages of `tests/node`, as a project has them that installed tsx."""
+    assert NODE_PACKAGES.is_dir(), "the tests need tsx: npm ci --prefix tests/node"
+    (tmp_path / "node_modules").symlink_to(NODE_PACKAGES)
+    return tmp_path
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ async def test_what_the_file_printed_about_it_still_reaches_the_console(tmp_path
     assert "ValueError: at import" in "".join(host.console)
 
 
-LARGE = "is 9007199254740993, which a JavaScript host would round; send it as a string"
+LARGE = "is 9007199254740993, which JavaScript would round; send it as a string"
 
 
 @pytest.mark.parametrize(

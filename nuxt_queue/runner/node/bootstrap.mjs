@@ -1,0 +1,29 @@
+/**
+ * Runs one worker file: `node bootstrap.mjs [--reuse] worker.ts`, started by the runner.
+ *
+ * The worker's project needs nothing installed: this folder brings what a worker uses along.
+ */
+
+import { Channel, printAtOnce } from './channel.mjs'
+import { defineGlobals } from './load.mjs'
+import { ENV_CHILD, ENV_FRAMING, ENV_WIRE_FDS } from './methods.mjs'
+import { Worker } from './worker.mjs'
+
+const args = process.argv.slice(2)
+const reused = args[0] === '--reuse'
+const path = args.at(-1)
+const wire = process.env[ENV_WIRE_FDS]
+
+if (!wire) {
+  process.stderr.write(`a worker is started by its runner; try it with:  nq run ${path ?? 'worker.ts'}\n`)
+  process.exit(2)
+}
+// The worker's own subprocesses are ordinary processes.
+for (const name of [ENV_CHILD, ENV_FRAMING, ENV_WIRE_FDS]) delete process.env[name]
+process.argv.splice(1, args.length + 1, path)
+Error.stackTraceLimit = 50 // frames of ours are dropped from what is reported
+
+printAtOnce()
+const channel = new Channel(...wire.split(',').map(Number))
+defineGlobals()
+new Worker(channel, path, { reused }).start()

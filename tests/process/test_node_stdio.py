@@ -1,0 +1,141 @@
+"""What a worker of Node prints never touches the wire, and nothing of it is lost (faults A3)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+import pytest
+
+from nuxt_queue.errors import WorkerCrashedError
+from tests.process.conftest import QUICK, SCOPE, Host
+
+ISOLATED: dict[str, Any] = {"runtime": "node-isolated"}
+
+
+async def test_everything_that_is_printed_is_a_log_line_and_nothing_else(host: Host) -> None:
+    """Faults 21: console, the streams, the descriptor, a shell, a subprocess, a thread."""
+    assert await host.run("node/prints_everywhere.mjs", **ISOLATED) == "answered"
+    assert sorted(await host.printed()) == sorted(
+        [
+            "at import",
+            "console.log 1 { a: 1 }",
+            "console.info",
+            "console.debug",
+            "┌─────────┬───┐",
+            "│ (index) │ a │",
+            "├─────────┼───┤",
+            "│ 0       │ 1 │",
+            "└─────────┴───┘",
+            "no newline",
+            "with a callback",
+            "fs.writeSync",
+            "/dev/stdout",
+            "a shell",
+            "a subprocess",
+            "another node",
+            "a thread",
+            "b\\xff\\xfe",
+            "é😀",
+            "at exit",
+        ]
+    )
+    assert await host.printed("stderr") == ["console.warn", "console.error", "process.stderr"]
+
+
+@pytest.mark.parametrize("runtime", ["node", "node-isolated"])
+async def test_a_printed_message_is_never_believed(host: Host, runtime: str) -> None:
+    """Faults 22: 0 of 1,000 forged results, calls and log lines, by each of four ways."""
+    runner = host.runner("node/forges_messages.mjs", runtime=runtime)
+    job = {"id": "1", "name": "n", "data": 250}
+    assert await runner.execute(job, host.service.for_job(SCOPE)) == {"k": None}
+    await runner.close()
+    assert await host.state.all("run1") == {}
+    assert len(await host.printed()) == 750
+    assert len(await host.printed("stderr")) == 250
+    assert "FORGED" not in await host.logs()
+
+
+@pytest.mark.parametrize("when", ["next tick", "next turn"])
+async def test_a_large_result_is_whole_when_the_process_exits_right_behind_it(
+    host: Host, when: str
+) -> None:
+    """Faults 34: 3 MB, of which a pipe holds 64 KiB."""
+    size = 3_000_000
+    data = {"when": when, "code": 0, "size": size}
+    for _ in range(5):
+        assert await host.run("node/exits.mjs", data, **ISOLATED) == "x" * size
+    assert await host.logs() == []
+
+
+@pytest.mark.parametrize("code", [0, 7])
+async def test_what_was_printed_before_an_exit_is_whole_and_the_exit_a_failure(
+    host: Host, code: int
+) -> None:
+    """Faults 2, 3 and 34: 500 KB in lines, then `process.exit`."""
+    with pytest.raises(WorkerCrashedError) as caught:
+        await host.run("node/exits.mjs", {"when": "now", "code": code, "lines": 500}, **ISOLATED)
+    assert str(caught.value) == f"worker process exited with code {code} without a result"
+    assert caught.value.phase == "run"
+    assert await host.printed() == [f"{n} {'x' * 1000}" for n in range(500)]
+
+
+async def test_a_subprocess_does_not_inherit_the_wire(host: Host) -> None:
+    """Faults 95: also when the descriptors have high numbers, as in a parent with many open."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(60):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        assert await host.run("node/inherits.mjs", **ISOLATED) == []
+
+
+async def test_stdin_is_at_its_end(host: Host) -> None:
+    """Faults 29."""
+    worker = host.folder / "reads.mjs"
+    worker.write_text(
+        "import fs from 'node:fs'\n"
+        "export default async () => {\n"
+        "  let text = fs.readFileSync(0, 'utf8')\n"
+        "  for await (const chunk of process.stdin) text += chunk\n"
+        "  return text\n"
+        "}\n"
+    )
+    assert await host.run(worker, **ISOLATED) == ""
+
+
+@pytest.mark.parametrize("way", ["fs.closeSync(1)", "fs.closeSync(2)", "process.stdout.destroy()"])
+async def test_closing_the_standard_streams_is_harmless(host: Host, way: str) -> None:
+    """Faults 23."""
+    worker = host.folder / "closes.mjs"
+    worker.write_text(
+        "import fs from 'node:fs'\n"
+        f"export default async () => {{ {way}; console.log('a'); console.error('b'); return 1 }}\n"
+    )
+    assert await host.run(worker, **ISOLATED) == 1
+
+
+async def test_a_closed_channel_fails_the_job_at_once(host: Host) -> None:
+    """Faults 23: nobody waits for the timeout."""
+    worker = host.folder / "closes.mjs"
+    worker.write_text(
+        "import fs from 'node:fs'\n"
+        "export default async () => {\n"
+        "  for (let fd = 3; fd < 256; fd += 1) try { fs.closeSync(fd) } catch {}\n"
+        "  return 1\n"
+        "}\n"
+    )
+    with pytest.raises(WorkerCrashedError):
+        await host.run(worker, **ISOLATED, timeouts=QUICK)
+
+
+async def test_a_message_over_the_limit_fails_the_job_and_says_so(host: Host) -> None:
+    """Faults 24."""
+    job = host.run("node/echo.mjs", "x" * 200_000, max_message=100_000, timeouts=QUICK, **ISOLATED)
+    with pytest.raises(WorkerCrashedError, match="larger than the limit of 100000 bytes"):
+        await job
+
+
+async def test_twenty_megabytes_go_there_and_back(host: Host) -> None:
+    """Faults 25 and 30: in many chunks, some of which end inside a character."""
+    data = "é😀x" * 2_500_000
+    assert await host.run("node/echo.mjs", data, **ISOLATED) == data

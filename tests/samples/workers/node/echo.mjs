@@ -1,0 +1,3 @@
+// Returns what it is given.
+
+export default defineQueueWorker((job) => job.data)
