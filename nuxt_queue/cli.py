@@ -1,4 +1,4 @@
-"""`nq`: scan a folder of workers, run one job, run a flow.
+"""`nq`: scan a folder of workers, run one job, run a flow, examine a worker in any language.
 
 Results go to stdout, everything said about them to stderr.  Exit status: 0 done, 1 the job or the
 flow failed, 2 a bad call.
@@ -75,6 +75,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(start)
     start.add_argument("--json", action="store_true", help="print everything as one JSON object")
     start.set_defaults(command=_flow_start)
+    conformance = commands.add_parser(
+        "conformance",
+        help="play host to any command and report what it gets right of the protocol",
+        description="Start a command as a worker, about forty times, and report clause by clause"
+        " what it gets right of the protocol, docs/protocol.md.  Its handler is run with data that"
+        " says that it is a probe.",
+    )
+    conformance.add_argument(
+        "argv", nargs="+", metavar="COMMAND", help="the program and its arguments, behind --"
+    )
+    conformance.add_argument(
+        "--timeout", type=int, default=10_000, metavar="MS", help="for each answer; default 10000"
+    )
+    conformance.add_argument("--json", action="store_true", help="print one JSON object")
+    conformance.set_defaults(command=_conformance)
     return parser
 
 
@@ -153,6 +168,20 @@ async def _run_flow(args: argparse.Namespace, data: Any) -> int:
             print(step_table(events))
             print(f"flow {run.flow_name} {run.status}" + (f": {run.error}" if run.error else ""))
         return _DONE if run.status == "completed" else _FAILED
+
+
+def _conformance(args: argparse.Namespace) -> int:
+    from nuxt_queue.conformance import examine
+
+    if args.timeout <= 0:
+        raise ConfigError(f"--timeout is {args.timeout}; give milliseconds above 0")
+    report = asyncio.run(examine(args.argv, wait_s=args.timeout / 1000))
+    if args.json:
+        _print_json(report.to_wire())
+    else:
+        for line in report.lines():
+            print(line)
+    return _FAILED if report.count("FAIL") else _DONE
 
 
 def _print_findings(found: ScanResult) -> None:

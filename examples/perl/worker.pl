@@ -148,7 +148,7 @@ sub is_answer ($message) {
 sub is_request ($message) {
     return 0 unless ref $message eq 'HASH' && ( $message->{jsonrpc} // '' ) eq '2.0';
     return 0 unless created_as_string( $message->{method} );
-    return 0 if exists $message->{params} && ref $message->{params} !~ /^(HASH|ARRAY)$/;
+    return 0 if exists $message->{params} && ref( $message->{params} ) !~ /^(HASH|ARRAY)$/;
     return !ref $message->{id};
 }
 

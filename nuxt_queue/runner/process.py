@@ -138,6 +138,11 @@ class ChildProcess:
         if self._requests is not None and not self._requests.is_closing():
             self._requests.write(line)
 
+    def close_input(self) -> None:
+        """Tell it that nothing more comes, behind what has been written."""
+        if self._requests is not None:
+            self._requests.close()
+
     def pause_reading(self) -> None:
         """Read nothing for now: what the child writes fills its pipes, and then it waits."""
         for transport, _ in self._reads:

@@ -117,6 +117,11 @@ class JobContext:
     def __init__(self, service: ContextService, scope: Scope) -> None:
         self.service, self.scope = service, scope
 
+    @classmethod
+    def parameters(cls) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Return of each method the names of its required and of its optional parameters."""
+        return {method: entry[1:] for method, entry in cls._TABLE.items()}
+
     async def call(self, method: str, params: Mapping[str, Any] | list[Any]) -> Any:
         """Answer one call.
 
