@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
-from nbtools.exporter.bindings import arguments_of, bindings, declared_names, type_params
+from nbtools.exporter.bindings import (
+    arguments_of,
+    bindings,
+    children,
+    declared_names,
+    type_params,
+)
 
 __all__ = ["BUILTINS", "Names", "Read", "names_of"]
 
@@ -41,14 +47,17 @@ class Names(NamedTuple):
     stars: list[tuple[int, str]]
 
 
-def names_of(tree: ast.Module, *, lazy_annotations: bool = False) -> Names:
+def names_of(
+    tree: ast.Module, source: str | None = None, *, lazy_annotations: bool = False
+) -> Names:
     """Return the names that a cell defines and needs.
 
     Args:
         tree: The parsed cell.
+        source: Its text, when it is at hand: what does not stand in it is not looked for.
         lazy_annotations: Whether `from __future__ import annotations` holds for it.
     """
-    reader = _Reader(lazy_annotations=lazy_annotations)
+    reader = _Reader(source, lazy_annotations=lazy_annotations)
     for statement in tree.body:
         reader.visit(statement)
     return Names(reader.module, reader.reads, reader.stars)
@@ -66,13 +75,35 @@ class _Scope:
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, *, lazy_annotations: bool) -> None:
+    def __init__(self, source: str | None, *, lazy_annotations: bool) -> None:
+        self.has_walrus = source is None or ":=" in source
+        self.declares = source is None or "global" in source or "nonlocal" in source
         self.lazy_annotations = lazy_annotations
         self.module: dict[str, tuple[int, str]] = {}
         self.reads: list[Read] = []
         self.stars: list[tuple[int, str]] = []
         self.scopes: list[_Scope] = []
         self.guarded = 0  # inside a `try` that expects a NameError
+
+    def visit(self, node: ast.AST) -> None:
+        # What NodeVisitor does, without looking a method up by its name for every node.
+        kind = node.__class__
+        visitor = _VISITORS.get(kind)
+        if visitor is None:
+            visitor = _VISITORS[kind] = getattr(
+                _Reader, f"visit_{kind.__name__}", _Reader._visit_all_in
+            )
+        visitor(self, node)
+
+    def _visit_all_in(self, node: ast.AST) -> None:
+        for child in children(node):
+            self.visit(child)
+
+    def _bound_by(self, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int, str]]:
+        return bindings(nodes, walrus=self.has_walrus)
+
+    def _declared(self, body: list[ast.stmt], kind: type[ast.Global | ast.Nonlocal]) -> set[str]:
+        return declared_names(body, kind) if self.declares else set()
 
     # --- what a name means
 
@@ -148,7 +179,7 @@ class _Reader(ast.NodeVisitor):
     def _bind_all(self, node: ast.AST) -> None:
         if self.scopes and self.scopes[-1].kind == "function":
             return  # a function's names are known from its start
-        for name, line, kind in bindings([node]):
+        for name, line, kind in self._bound_by([node]):
             self._bind(name, line, kind)
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
@@ -181,14 +212,14 @@ class _Reader(ast.NodeVisitor):
 
     def visit_MatchAs(self, node: ast.MatchAs) -> None:
         self._bind_all(node)
-        self.generic_visit(node)
+        self._visit_all_in(node)
 
     def visit_MatchStar(self, node: ast.MatchStar) -> None:
         self._bind_all(node)
 
     def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
         self._bind_all(node)
-        self.generic_visit(node)
+        self._visit_all_in(node)
 
     # --- scopes
 
@@ -201,9 +232,10 @@ class _Reader(ast.NodeVisitor):
         for annotation in [*(each.annotation for each in arguments), node.returns]:
             if annotation:
                 self._visit_annotation(annotation)
-        declared = declared_names(node.body, ast.Global)
-        bound = {name for name, _, _ in bindings(node.body)} | {each.arg for each in arguments}
-        bound -= declared | declared_names(node.body, ast.Nonlocal)
+        declared = self._declared(node.body, ast.Global)
+        bound = {name for name, _, _ in self._bound_by(node.body)}
+        bound.update(each.arg for each in arguments)
+        bound -= declared | self._declared(node.body, ast.Nonlocal)
         self._visit_scope(_Scope("function", bound, declared), node.body)
         self.scopes.pop()
         self._bind(node.name, node.lineno, "def")
@@ -215,14 +247,14 @@ class _Reader(ast.NodeVisitor):
         self._visit_all(node.args.defaults)
         self._visit_all([default for default in node.args.kw_defaults if default])
         bound = [each.arg for each in arguments_of(node.args)]
-        bound += [name for name, _, _ in bindings([node.body])]
+        bound += [name for name, _, _ in self._bound_by([node.body])]
         self._visit_scope(_Scope("function", bound), [node.body])
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._visit_all(node.decorator_list)
         self.scopes.append(_Scope("inner", type_params(node)))
         self._visit_all([*node.bases, *node.keywords])
-        scope = _Scope("class", (), declared_names(node.body, ast.Global))
+        scope = _Scope("class", (), self._declared(node.body, ast.Global))
         self._visit_scope(scope, node.body)
         self.scopes.pop()
         self._bind(node.name, node.lineno, "def")
@@ -230,7 +262,7 @@ class _Reader(ast.NodeVisitor):
     def _visit_comprehension(self, node: ast.AST) -> None:
         generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]  # the four kinds have it
         self.visit(generators[0].iter)
-        targets = {name for each in generators for name, _, _ in bindings([each.target])}
+        targets = {name for each in generators for name, _, _ in self._bound_by([each.target])}
         is_late = isinstance(node, ast.GeneratorExp)
         if is_late:  # a generator reads when it is consumed
             self.scopes.append(_Scope("function"))
@@ -273,6 +305,9 @@ class _Reader(ast.NodeVisitor):
     def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
         for node in nodes:
             self.visit(node)
+
+
+_VISITORS: dict[type[ast.AST], Callable[[_Reader, Any], None]] = {}
 
 
 def _expects_name_error(handler: ast.ExceptHandler) -> bool:

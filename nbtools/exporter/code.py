@@ -47,7 +47,8 @@ class Code:
     def names(self, *, lazy_annotations: bool = False) -> Names:
         """Return what the statements define and need; worked out once, by the first caller."""
         if self._names is None:
-            self._names = names_of(ast.Module(self.body, []), lazy_annotations=lazy_annotations)
+            tree = ast.Module(self.body, [])
+            self._names = names_of(tree, self.source, lazy_annotations=lazy_annotations)
         return self._names
 
     def take_out(self, statement: ast.stmt, comment: str) -> bool:

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbtools.errors import Diagnostic, ExportError, NbtoolsError
+from nbtools.errors import Diagnostic, ExportError
 from nbtools.exporter import standalone
 from nbtools.exporter.check import check_config, check_module
 from nbtools.exporter.code import Code, hoist_futures, parse_cell
+from nbtools.exporter.config import complete
 from nbtools.exporter.handler import absorb_entries, find_handler
 from nbtools.exporter.importing import check_importing
 from nbtools.exporter.literal import StatedConfig, read_config
@@ -185,22 +186,15 @@ class _Export:
         standalone.check_names(codes, marked, given, self.found, lazy_annotations=lazy)
 
     def _complete(self, stated: StatedConfig) -> dict[str, Any] | None:
-        """Complete the config; pydantic is loaded here, and nowhere else in an export."""
-        try:
-            from nuxt_queue.config import complete_config, config_warnings
-        except ModuleNotFoundError as error:
-            message = f"nq-export needs {error.name}: pip install 'nuxt-queue[notebook]'"
-            raise NbtoolsError(message) from None
         from nuxt_queue.errors import ConfigError
 
         cell = stated.code.number
         try:
-            config = complete_config(stated.value, stem=self.stem)
+            config, doubts = complete(stated.value, self.stem)
         except ConfigError as error:
-            found = Diagnostic("NQ304", str(error), "", cell, stated.line)
-            self.found.append(found)
+            self.found.append(Diagnostic("NQ304", str(error), "", cell, stated.line))
             return None
-        for text in config_warnings(config):
+        for text in doubts:
             self.found.append(Diagnostic("NQ305", text, "", cell, stated.line, is_warning=True))
         queue = config["queue"]["name"]
         if queue != self.stem:

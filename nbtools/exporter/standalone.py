@@ -69,6 +69,8 @@ def check_imports(code: Code, folder: Path | None, found: list[Diagnostic]) -> N
 
 def check_secrets(code: Code, found: list[Diagnostic]) -> None:
     """Warn about what looks like a password or a key in an exported cell."""
+    if not _SECRET.search(code.source):
+        return
     lines = code.source.split("\n")
     for number in (at for first, last in code.parts for at in range(first, last + 1)):
         if _SECRET.search(lines[number - 1]):
@@ -115,7 +117,7 @@ def check_names(
             reported.add(read.name)
             if read.name in untagged or read.name in everywhere or not has_star:
                 found.append(_missing(read, code.number, everywhere, untagged))
-        defined |= names[code.number].binds.keys()
+        defined.update(names[code.number].binds)
 
 
 def _missing(
@@ -148,7 +150,7 @@ def _names_of_others(codes: list[Code], marked: list[Marked]) -> dict[str, tuple
         if cell.kind != "code" or cell.number in exported:
             continue
         tree = parse_leniently(cell.source)
-        names = names_of(tree) if tree else Names({}, [], [])
+        names = names_of(tree, cell.source) if tree else Names({}, [], [])
         for name, (_, kind) in names.binds.items():
             defines.setdefault(name, (cell.number, kind))
     return defines
