@@ -38,7 +38,15 @@ demo: $(READY)  ## the whole way: export three notebooks, scan, run the flow in 
 redis-server:
 	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing redis-server" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server >/dev/null; } || { echo "make: the tests need a real Redis, and there is no 'redis-server' here; on Debian: sudo apt-get install --no-install-recommends redis-server"; exit 1; }
 
-test: $(READY) $(NODE_READY) redis-server  ## all tests, and the notebooks' stored outputs twice in a row
+# The browser in which JupyterLab is tested: Debian's own.
+.PHONY: chromium browser
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || { echo "make: the tests open JupyterLab in a real browser, and there is no 'chromium' here; on Debian: sudo apt-get install --no-install-recommends chromium"; exit 1; }
+
+browser: $(READY) chromium  ## JupyterLab in a real browser, as a person uses it
+	@$(BIN)/python -m pytest -q -m browser tests/browser
+
+test: $(READY) $(NODE_READY) redis-server chromium  ## all tests, and the notebooks' stored outputs twice in a row
 	@$(BIN)/python -m pytest
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
@@ -61,7 +69,7 @@ fmt: $(READY)  ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-cov: $(READY) $(NODE_READY) redis-server  ## test coverage, children included
+cov: $(READY) $(NODE_READY) redis-server chromium  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY)  ## what a job costs, as ratios to a bare Python

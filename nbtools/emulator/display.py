@@ -22,7 +22,7 @@ _MOST_ROWS = 50
 
 # The levels' own colours read on light and on dark; info is plain.
 _COLOURS = {"debug": "#888888", "warn": "#b58900", "error": "#dc322f"}
-_CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;border:none;background:none"
+_CELL = "text-align:left;vertical-align:baseline;padding:2px 12px 2px 0;border:none"
 _HEAD = f"{_CELL};opacity:.6;font-weight:normal"
 
 
@@ -68,7 +68,9 @@ def _title(run: LocalRun) -> str:
 
 def _row(name: str, cells: list[str]) -> str:
     body = "<br>".join(_few(cells))
-    return f'<tr><th style="{_HEAD}">{name}</th><td style="{_CELL}">{body}</td></tr>'
+    cells_html = f'<th style="{_HEAD}">{name}</th><td style="{_CELL}">{body}</td>'
+    # Jupyter would paint every other row, and the one under the mouse.
+    return f'<tr style="background:none">{cells_html}</tr>'
 
 
 def _log(level: str, message: str, metadata: dict[str, Any]) -> str:
