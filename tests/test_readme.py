@@ -70,3 +70,10 @@ def test_the_refusal_is_what_is_shown(tmp_path: Path) -> None:
     (tmp_path / "forgot.ipynb").write_text(json.dumps(notebook), "utf-8")
     session = [text for language, text in BLOCKS if language == "console"][1]
     assert typed(session, tmp_path) == session
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    """Each promise names the test that shows it."""
+    named = re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert sum(path.startswith("tests/") for path in named) >= 10
