@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.set_defaults(command=_scan)
 
     run = commands.add_parser("run", help="run one job of a worker in a process of its own")
-    run.add_argument("worker", type=Path, metavar="WORKER.py")
+    run.add_argument("worker", type=Path, metavar="WORKER")
     _add_data(run)
     run.add_argument("--state", default="{}", metavar="JSON", help="what ctx.state holds before")
     run.add_argument("--timeout", type=int, metavar="MS", help="instead of the worker's own")

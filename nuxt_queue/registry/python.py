@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import stat
 import tokenize
 import warnings
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nuxt_queue.errors import WorkerLoadError
+from nuxt_queue.registry.files import file_bytes
 from nuxt_queue.registry.handler import handler_problem
 from nuxt_queue.registry.literal import Known, Unknown, fold
 
 __all__ = ["PythonSource", "read_config", "read_source"]
 
-_MAX_BYTES = 4 * 1024 * 1024
 _CONFIG_MAKERS = frozenset({"define_config", "define_queue_config"})
 _HANDLER_MARKS = frozenset({"define_worker", "define_queue_worker", "run_worker"})
 _MUTATORS = frozenset(
@@ -114,15 +113,7 @@ def _parse(path: Path) -> ast.Module:
 
 def _text(path: Path) -> str:
     """Read a file as Python does: byte order mark, encoding cookie, UTF-8."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise WorkerLoadError(path, "is no regular file")
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise WorkerLoadError(path, f"cannot be read: {error.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise WorkerLoadError(path, f"is larger than {_MAX_BYTES // 2**20} MiB; keep data apart")
+    data = file_bytes(path)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)

@@ -7,20 +7,30 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nuxt_queue.config import KNOWN_RUNTIMES, ProjectConfig, WorkerConfig, config_warnings
 from nuxt_queue.errors import ConfigError, RegistryError, WorkerLoadError, WorkerNotFoundError
 from nuxt_queue.registry.entry import Problem, WorkerEntry
 from nuxt_queue.registry.flows import plan_flows
-from nuxt_queue.registry.python import read_source
+from nuxt_queue.registry.python import PythonSource, read_source
 from nuxt_queue.registry.sidecar import read_sidecar
 from nuxt_queue.services.flows import FlowDefinition
+
+if TYPE_CHECKING:
+    from nuxt_queue.registry.node import NodeSource
 
 __all__ = ["ScanResult", "read_worker", "scan"]
 
 _SUFFIX = ".py"
-_NODE_RUNTIMES = frozenset({"node", "node-isolated"})
+# What the host takes for workers beside Python.
+_NODE_SUFFIXES = frozenset({".ts", ".js", ".mjs", ".cjs", ".mts", ".cts"})
+# Which of the built-in runtimes a file of a kind may ask for.
+_RUNTIMES = {
+    "py": frozenset({"python", "inprocess"}),
+    "ts": frozenset({"node", "node-isolated"}),
+}
+_PACKAGES = "node_modules"  # other people's code
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +70,10 @@ class ScanResult:
 def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanResult:
     """Find the workers below a folder; runs nothing of them.
 
-    Every `.py` file is a worker, as it is for the host, and every file whose suffix a runtime of
-    the settings claims; names that begin with a dot are passed over, links are followed, and a
-    file reached twice counts once.
+    Every file of Python, JavaScript and TypeScript is a worker, as it is for the host, and every
+    file whose suffix a runtime of the settings claims.  Names that begin with a dot, declarations
+    of types and `node_modules` are passed over, links are followed, and a file reached twice counts
+    once.
 
     Args:
         directory: The folder of workers.
@@ -122,7 +133,9 @@ class _Project:
     @property
     def suffixes(self) -> frozenset[str]:
         runtimes = self.settings.runtimes.values() if self.settings else ()
-        return frozenset({_SUFFIX}.union(*(runtime.suffixes for runtime in runtimes)))
+        return frozenset(
+            _NODE_SUFFIXES.union({_SUFFIX}, *(runtime.suffixes for runtime in runtimes))
+        )
 
     def claimed_by(self, path: Path) -> str | None:
         """Return the runtime of the settings that a file in another language belongs to."""
@@ -140,6 +153,8 @@ def _walk(folder: Path, seen: set[str], suffixes: frozenset[str]) -> Iterator[Pa
         is_folder = _is_folder(child)
         if child.name.startswith(".") or not (is_folder or child.suffix in suffixes):
             continue
+        if child.name == _PACKAGES if is_folder else _only_declares(child):
+            continue
         real = os.path.realpath(child)  # of a link to itself too, which Path.resolve refuses
         if real in seen:
             continue
@@ -155,6 +170,11 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # what may not be looked at is reported when it is read
         return False
+
+
+def _only_declares(path: Path) -> bool:
+    """Tell whether a file only declares types: `x.d.ts`."""
+    return path.suffix in _NODE_SUFFIXES and Path(path.stem).suffix == ".d"
 
 
 def _add(
@@ -187,18 +207,27 @@ def _read(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
     _refuse_name(path, name, runtime)
     if runtime:
         return _read_other(path, project, runtime)
-    source = read_source(path)
+    kind, home = ("ts", "node") if path.suffix in _NODE_SUFFIXES else ("py", "python")
+    source = _source(path, kind)
     try:
-        config = WorkerConfig.read(source.config, stem=name)
+        config = WorkerConfig.read({"runtime": home, **source.config}, stem=name)
         if settings:
             settings.runtime(config.runtime)
     except ConfigError as error:
         raise WorkerLoadError(path, str(error), source.line) from None
-    if config.runtime in _NODE_RUNTIMES:
-        reason = f'a .py file cannot run as "{config.runtime}"; its runtime is "python"'
+    if config.runtime in KNOWN_RUNTIMES and config.runtime not in _RUNTIMES[kind]:
+        reason = f'a {path.suffix} file cannot run as "{config.runtime}"; its runtime is "{home}"'
         raise WorkerLoadError(path, reason, source.line)
     hints = [Problem(path, source.line, hint) for hint in config_warnings(source.config)]
-    return _entry(path, project, config), hints
+    return _entry(path, project, config, kind), hints
+
+
+def _source(path: Path, kind: str) -> PythonSource | NodeSource:
+    if kind == "py":
+        return read_source(path)
+    from nuxt_queue.registry.node import read_node_source  # its parser is not needed for others
+
+    return read_node_source(path)
 
 
 def _read_other(path: Path, project: _Project, runtime: str) -> tuple[WorkerEntry, list[Problem]]:
@@ -242,7 +271,9 @@ def _refuse_name(path: Path, name: str, claimed_by: str | None) -> None:
     reason = None
     if not _is_text(str(path)):
         reason = "its path is not UTF-8; rename it"
-    elif claimed_by:
+    elif _only_declares(path):
+        reason = "only declares types, and a worker is code"
+    elif claimed_by or path.suffix in _NODE_SUFFIXES:
         return
     elif path.suffix == ".ipynb":
         reason = f"is a notebook; make a worker of it first: nq-export {path.name}"
