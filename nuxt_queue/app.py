@@ -114,6 +114,7 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
             yield App(workers, manager, flows, bus, state)
     finally:
         looking_after.cancel()
+        await asyncio.wait({looking_after})  # else it would end when its loop does
 
 
 def worker_options(entry: WorkerEntry) -> WorkerOptions:
