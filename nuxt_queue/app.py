@@ -215,7 +215,11 @@ class JobReport:
 
 
 def error_to_wire(error: NuxtQueueError) -> dict[str, Any]:
-    """Return what a report says of a failure: type, message, phase, traceback, location, hint."""
+    """Return what a report says of a failure: type, message, phase, traceback, location, hint.
+
+    Of a process that ended it says the exit code too, negative for a signal; of every job how long
+    it took, in milliseconds.
+    """
     data = error.data if isinstance(error, HandlerError) else {}
     told = {
         "type": error.type if isinstance(error, HandlerError) else type(error).__name__,
@@ -224,7 +228,12 @@ def error_to_wire(error: NuxtQueueError) -> dict[str, Any]:
         "traceback": data.get("traceback") or getattr(error, "stderr_tail", ""),
         "location": data.get("location"),
     }
-    return {**told, "hint": data["hint"]} if "hint" in data else told
+    known = {
+        "hint": data.get("hint"),
+        "returncode": getattr(error, "returncode", None),
+        "duration_ms": getattr(error, "duration_ms", None),
+    }
+    return told | {name: value for name, value in known.items() if value is not None}
 
 
 async def run_job(
