@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nuxt_queue.errors import InternalError, InvalidParamsError, ParseError, RpcError
@@ -15,6 +16,7 @@ from nuxt_queue.rpc import messages, methods
 from nuxt_queue.rpc.codec import decode
 from nuxt_queue.rpc.values import to_json
 from nuxt_queue.runner import Launch, Timeouts
+from nuxt_queue.runner.leader import spawn
 from nuxt_queue.runner.process import ChildProcess, describe_exit
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.events import EventBus
@@ -268,7 +270,7 @@ async def open_session(
     """
     session = Session(wait_s, hold=hold)
     session.process = process = await ChildProcess.start(
-        launch, session, max_message=_MAX_MESSAGE, timeouts=_TIMEOUTS
+        partial(spawn, launch), session, max_message=_MAX_MESSAGE, timeouts=_TIMEOUTS
     )
     process.wire_ended.add_done_callback(session.news)
     serving = asyncio.create_task(session.serve())

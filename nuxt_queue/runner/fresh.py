@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from nuxt_queue.runner.launch import Launch
+from nuxt_queue.runner.leader import spawn
 from nuxt_queue.runner.process import ChildProcess, Listener, Timeouts
 
 __all__ = ["FreshProcesses", "ProcessSource"]
@@ -44,7 +46,10 @@ class FreshProcesses:
     async def take(self, listener: Listener) -> ChildProcess:
         """Start a process."""
         return await ChildProcess.start(
-            self._launch, listener, max_message=self._max_message, timeouts=self._timeouts
+            partial(spawn, self._launch),
+            listener,
+            max_message=self._max_message,
+            timeouts=self._timeouts,
         )
 
     async def give_back(self, process: ChildProcess, *, answered: bool) -> bool:

@@ -11,13 +11,10 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from nuxt_queue.rpc import methods
-from nuxt_queue.runner.launch import Launch
+from nuxt_queue.runner.leader import Begin, Ends, Leader
 from nuxt_queue.runner.lines import Lines
 from nuxt_queue.runner.reaper import marked, reaper
 from nuxt_queue.runner.sweep import kill_marked
@@ -67,18 +64,16 @@ class ChildProcess:
     Attributes:
         pid: Its process id, which is its group's id too.
         mark: What it and everything it starts has in its environment.
-        exited: Settles with the exit code, negative for a signal, once the child has ended; its
-            group, and whatever carries its mark, has been killed by then.
+        exited: Settles with the exit code, negative for a signal, None if nobody knows it, once the
+            child has ended; its group, and whatever carries its mark, has been killed by then.
         listener: Who gets its lines; a process that runs one job after another changes it.
     """
 
-    def __init__(
-        self, popen: subprocess.Popen[bytes], mark: str, listener: Listener, timeouts: Timeouts
-    ) -> None:
-        self._popen, self._timeouts = popen, timeouts
+    def __init__(self, leader: Leader, mark: str, listener: Listener, timeouts: Timeouts) -> None:
+        self._leader, self._timeouts = leader, timeouts
         self.listener = listener
-        self.pid, self.mark = popen.pid, mark
-        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.pid, self.mark = leader.pid, mark
+        self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._requests: asyncio.WriteTransport | None = None
         self._reads: list[tuple[asyncio.ReadTransport, Lines]] = []
         self._drained = False
@@ -87,7 +82,7 @@ class ChildProcess:
     @classmethod
     async def start(
         cls,
-        launch: Launch,
+        begin: Begin,
         listener: Listener,
         *,
         max_message: int,
@@ -96,7 +91,7 @@ class ChildProcess:
         """Start a child in a process group of its own.
 
         Args:
-            launch: The command, environment and folder.
+            begin: Starts it with its mark and its ends of the pipes.
             listener: Who gets its lines.
             max_message: The longest line of the protocol, in bytes.
             timeouts: The steps of its end.
@@ -110,10 +105,10 @@ class ChildProcess:
             stdout, printed = _pipe(ours, theirs)
             stderr, complaints = _pipe(ours, theirs)
             mark = reaper().new_mark()
-            popen = _spawn(launch, marked(mark), requests, answers, printed, complaints)
-            reaper().add(popen.pid)
+            leader = await begin(marked(mark), Ends(requests, answers, printed, complaints))
+            reaper().add(leader.pid)
             theirs.close()
-            self = cls(popen, mark, listener, timeouts)
+            self = cls(leader, mark, listener, timeouts)
             try:
                 await self._connect(
                     to_child,
@@ -238,27 +233,29 @@ class ChildProcess:
         loop.add_reader(fd, on_exit)
 
     def _look(self) -> None:
-        if self._popen.poll() is None:
-            asyncio.get_running_loop().call_later(_POLL_S, self._look)
-        else:
+        if self._leader.has_ended():
             self._reap()
+        else:
+            asyncio.get_running_loop().call_later(_POLL_S, self._look)
 
     def _reap(self) -> None:
         # The group first: until its leader is reaped, its number cannot belong to anybody else.
         self._signal_group(signal.SIGKILL)
-        returncode = self._popen.wait()
+        self._leader.reap().add_done_callback(self._sweep)
+
+    def _sweep(self, reaped: asyncio.Future[int | None]) -> None:
         reaper().remove(self.pid)
 
         def swept(_: object) -> None:
             if not self.exited.done():
-                self.exited.set_result(returncode)
+                self.exited.set_result(reaped.result())
 
         # In a thread: what has been killed may take its time to go.
         sweep = asyncio.get_running_loop().run_in_executor(None, kill_marked, self.mark)
         sweep.add_done_callback(swept)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        if self._popen.returncode is None:  # else the number may be somebody else's by now
+        if not self._leader.is_reaped:  # else the number may be somebody else's by now
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
@@ -279,42 +276,10 @@ def _pipe(
     )
 
 
-def _spawn(
-    launch: Launch,
-    marks: Mapping[str, str],
-    requests: IO[bytes],
-    answers: IO[bytes],
-    printed: IO[bytes],
-    complaints: IO[bytes],
-) -> subprocess.Popen[bytes]:
-    """Start a process with its ends of the pipes.
-
-    No shell and no preexec_fn: both run code between fork and exec.  It blocks for the fork only,
-    and must run in the loop's own thread.
-    """
-    if launch.private_wire:
-        stdin, stdout, passed = None, printed, [requests.fileno(), answers.fileno()]
-        told = {methods.ENV_WIRE_FDS: f"{requests.fileno()},{answers.fileno()}"}
-    else:
-        stdin, stdout, passed = requests, answers, [printed.fileno()]
-        told = {methods.ENV_STDOUT_FD: str(printed.fileno())}
-    popen = subprocess.Popen(  # noqa: S603 the command is configured
-        launch.argv,
-        stdin=stdin or subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=complaints,
-        pass_fds=passed,
-        env={**launch.env, **marks, **told},
-        cwd=launch.cwd,
-        start_new_session=True,
-    )
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
-        launch.limits.apply(popen.pid)
-    return popen
-
-
-def describe_exit(returncode: int) -> str:
+def describe_exit(returncode: int | None) -> str:
     """Say in words how a process ended, for example `was killed by SIGSEGV (11)`."""
+    if returncode is None:
+        return "ended, nobody knows how"
     if returncode >= 0:
         return f"exited with code {returncode}"
     try:

@@ -187,13 +187,13 @@ class JobRun:
         if answered and process.exited.done():
             await self._judge_exit(process.exited.result(), by_itself=as_it_should)
 
-    async def _judge_exit(self, returncode: int, *, by_itself: bool) -> None:
+    async def _judge_exit(self, returncode: int | None, *, by_itself: bool) -> None:
         """Warn of a process that did not end well after its answer; the answer stands."""
         if not by_itself:
             limit = self._terms.timeouts.exit_s
             how = f"did not exit within {limit:g} s of its answer and was killed"
             await self._context.log("warn", f"the worker {how}")
-        elif returncode != 0:
+        elif returncode:
             how = f"{describe_exit(returncode)} after its answer"
             await self._context.log("warn", f"the worker {how}")
 
