@@ -1,4 +1,4 @@
-"""The two sides of the wire, as something that takes a line and says what came back."""
+"""Each side of the wire, as something that takes a line and says what came back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from nuxt_queue.errors import MethodNotFoundError
 from nuxt_queue.rpc.peer import Peer, Reply
+from nuxt_queue.runner.nodejs import NODE_BOOTSTRAP
 from nuxt_queue.runner.runtimes import BOOTSTRAP
 
 WORKERS = Path(__file__).parent.parent / "samples" / "workers"
@@ -56,23 +57,31 @@ class Child:
             start_new_session=True,
             bufsize=0,
         )
+        self._speak_over(self.process.stdin, self.process.stdout)
+
+    def _speak_over(self, requests: IO[bytes] | None, answers: IO[bytes] | None) -> None:
+        assert requests is not None
+        assert answers is not None
+        self._requests, self._answers = requests, answers
         self._rest = b""
         self._fences = 0
 
     def send(self, line: bytes | dict[str, Any] | list[Any]) -> None:
         """Send one line, raw or as JSON."""
         raw = line if isinstance(line, bytes) else json.dumps(line).encode()
-        assert self.process.stdin is not None
-        self.process.stdin.write(raw + b"\n")
+        self._requests.write(raw + b"\n")
+
+    def write(self, raw: bytes) -> None:
+        """Send bytes as they are."""
+        self._requests.write(raw)
 
     def read(self) -> Any:
         """Return the next message; fail when none comes in time."""
-        assert self.process.stdout is not None
         deadline = time.monotonic() + WAIT_S
         while b"\n" not in self._rest:
-            ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
+            ready, _, _ = select.select([self._answers], [], [], deadline - time.monotonic())
             assert ready, "the child said nothing in time"
-            chunk = os.read(self.process.stdout.fileno(), 1 << 16)
+            chunk = os.read(self._answers.fileno(), 1 << 16)
             assert chunk, f"the child closed its channel after {self._rest!r}"
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
@@ -91,15 +100,34 @@ class Child:
 
     def close(self) -> int:
         """End the conversation as a host does, and return the exit code."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        self._requests.close()
         try:
             return self.process.wait(WAIT_S)
         finally:
             self.process.kill()
-            for pipe in (self.process.stdout, self.process.stderr):
+            for pipe in (self._answers, self.process.stdout, self.process.stderr):
                 assert pipe is not None
                 pipe.close()
+
+
+class NodeChild(Child):
+    """A real Node, spoken to over descriptors of its own; its arguments are a script and more."""
+
+    def __init__(self, *argv: str | Path) -> None:
+        reads, requests = os.pipe()
+        answers, writes = os.pipe()
+        self.process = subprocess.Popen(
+            ["node", *map(str, argv)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(reads, writes),
+            env={**os.environ, "NUXT_QUEUE_CHILD_PROCESS": "1", "NQ_WIRE_FDS": f"{reads},{writes}"},
+            start_new_session=True,
+        )
+        os.close(reads)
+        os.close(writes)
+        self._speak_over(os.fdopen(requests, "wb", 0), os.fdopen(answers, "rb", 0))
 
 
 class ParentSide:
@@ -136,13 +164,18 @@ class ChildSide:
     known = "execute"
 
     def __init__(self) -> None:
-        self.child = Child("waits_for_go.py")
+        self.child = self._start()
         job = {"id": "1", "name": "n", "data": None}
         params = {"job": job, "context": {"jobId": "1"}}
         self.child.send({"jsonrpc": "2.0", "method": "execute", "params": params, "id": "job"})
-        self.call = self.child.read()
+        while (call := self.child.read())["method"] == "started":
+            pass
+        self.call = call
         assert self.call["method"] == "ctx.state.get"
         self.exchange = self.child.exchange
+
+    def _start(self) -> Child:
+        return Child("waits_for_go.py")
 
     def was_understood(self, answer: dict[str, Any], params: Any) -> bool:  # noqa: ARG002 see ParentSide
         """Tell whether an answer to a call of `known` shows that it reached the method."""
@@ -156,12 +189,25 @@ class ChildSide:
         assert self.child.close() == 0
 
 
+def node_peer() -> NodeChild:
+    """Start a Node that has the methods of the specification's examples, and `echo`."""
+    return NodeChild(WORKERS / "node" / "speaks_json_rpc.mjs", NODE_BOOTSTRAP.parent)
+
+
+class NodeSide(ChildSide):
+    """The same of Node."""
+
+    def _start(self) -> Child:
+        return NodeChild(NODE_BOOTSTRAP, WORKERS / "node" / "waits_for_go.mjs")
+
+
 Side = ParentSide | ChildSide
+SIDES: dict[str, type[Side]] = {"parent": ParentSide, "child": ChildSide, "node": NodeSide}
 
 
-@pytest.fixture(scope="module", params=[ParentSide, ChildSide], ids=["parent", "child"])
+@pytest.fixture(scope="module", params=SIDES)
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     """Each side of the wire; the child's conversation goes on from test to test."""
-    made: Side = request.param()
+    made = SIDES[request.param]()
     yield made
     made.close()

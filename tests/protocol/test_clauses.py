@@ -1,4 +1,4 @@
-"""The 20 clauses of JSON-RPC 2.0 (faults B), on both sides of the wire."""
+"""The 20 clauses of JSON-RPC 2.0 (faults B), on both sides of the wire, and in Node."""
 
 from __future__ import annotations
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.conftest import Child, ParentSide
+from tests.protocol.conftest import Child, ParentSide, node_peer
 
 Exchange = Callable[[bytes], list[Any]]
 
 
-@pytest.fixture(scope="module", params=["parent", "child"])
+@pytest.fixture(scope="module", params=["parent", "child", "node"])
 def exchange(request: pytest.FixtureRequest) -> Iterator[Exchange]:
-    """Speak to either side, which has the methods of the examples."""
+    """Speak to any side, which has the methods of the examples."""
     if request.param == "parent":
         yield ParentSide().exchange
         return
-    child = Child("speaks_json_rpc.py")
+    child = node_peer() if request.param == "node" else Child("speaks_json_rpc.py")
     yield child.exchange
     assert child.close() == 0
 
