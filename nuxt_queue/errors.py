@@ -14,6 +14,7 @@ NuxtQueueError
 │   ├── WorkerTimeoutError      it ran too long (also a TimeoutError)
 │   ├── WorkerCancelledError    somebody cancelled it
 │   ├── WorkerCrashedError      its process ended without a result
+│   ├── JobStalledError         the manager that ran it was lost too often
 │   └── HandlerError            its handler raised
 ├── ValuePathError              a value that JSON cannot hold, with its path
 └── RpcError                    a JSON-RPC error object
@@ -44,6 +45,7 @@ __all__ = [
     "InvalidParamsError",
     "InvalidRequestError",
     "JobError",
+    "JobStalledError",
     "MethodNotFoundError",
     "NotSupportedByHost",
     "NuxtQueueError",
@@ -239,6 +241,26 @@ class WorkerCrashedError(JobError):
         when = " while its file was imported" if self.phase == "import" else ""
         words = f"; its last words: {lines[-1]}" if lines else ""
         return f"worker process {self.reason}{when}{words}"
+
+
+class JobStalledError(JobError):
+    """Raised when the manager that ran a job was lost as often as the job may run.
+
+    Attributes:
+        lost: How many of its attempts ended so, the failed ones included.
+    """
+
+    def __init__(self, job_id: str, lost: int) -> None:
+        super().__init__(job_id, lost)
+        self.lost = lost
+
+    @property
+    def message(self) -> str:
+        """Say it in BullMQ's words, which dashboards and people look for."""
+        return (
+            "job stalled more than allowable limit: the process that ran it was lost in attempt"
+            f" {self.lost}"
+        )
 
 
 class HandlerError(JobError):

@@ -17,6 +17,7 @@ from nuxt_queue.errors import (
     InvalidParamsError,
     InvalidRequestError,
     JobError,
+    JobStalledError,
     MethodNotFoundError,
     NotSupportedByHost,
     NuxtQueueError,
@@ -99,6 +100,10 @@ EXAMPLES: list[tuple[NuxtQueueError, str]] = [
     (
         WorkerCrashedError("j1", "was killed by SIGSEGV (11)", -11, "a\nlast words\n\n"),
         "worker process was killed by SIGSEGV (11); its last words: last words",
+    ),
+    (
+        JobStalledError("j1", 3),
+        "job stalled more than allowable limit: the process that ran it was lost in attempt 3",
     ),
     (WorkerCrashedError("j1", "exited with code 7"), "worker process exited with code 7"),
     (HandlerError("j1", "ValueError", "bad", {"traceback": "tb"}), "ValueError: bad"),

@@ -100,7 +100,7 @@ class Attempt:
         bus: EventBus,
         clock: Clock,
     ) -> None:
-        self._job, self._find = job, find
+        self.job, self._find = job, find
         self._contexts, self._bus, self._clock = contexts, bus, clock
         self._steps = contexts.steps
         self._scope = job.scope()
@@ -113,7 +113,7 @@ class Attempt:
         Raises:
             Exception: What follows from the outcome could not be kept; the job has to run again.
         """
-        job = self._job
+        job = self.job
         await self._say("step.started", {"jobId": job.id, "name": job.name, "queue": job.queue})
         if self._steps is not None:
             await self._steps.step_started(self._scope)
@@ -142,7 +142,7 @@ class Attempt:
             raise asyncio.CancelledError
         work = self._find()
         call = work.handler(
-            self._job.for_handler(work.subscribes), self._contexts.for_job(self._scope)
+            self.job.for_handler(work.subscribes), self._contexts.for_job(self._scope)
         )
         if not inspect.isawaitable(call):
             raise TypeError(
@@ -150,10 +150,10 @@ class Attempt:
                 ' plain function with runtime "inprocess"'
             )
         self._running = asyncio.ensure_future(call)
-        limits = [limit for limit in (work.timeout_ms, self._job.opts.timeout_ms) if limit]
+        limits = [limit for limit in (work.timeout_ms, self.job.opts.timeout_ms) if limit]
         timer = None
         if limits:
-            late = WorkerTimeoutError(self._job.id, min(limits))
+            late = WorkerTimeoutError(self.job.id, min(limits))
             timer = self._clock.call_later(late.timeout_ms, lambda: self._stop(late))
         try:
             result = await self._running
@@ -181,7 +181,7 @@ class Attempt:
         return self._stopped_by if isinstance(self._stopped_by, Interrupted) else None
 
     async def _fail(self, error: BaseException) -> Failed:
-        job, attempt = self._job, self._scope.attempt
+        job, attempt = self.job, self._scope.attempt
         reason, stack = _reason(error), _stack(error)
         said = {"error": reason, "stack": stack}
         if attempt >= job.opts.max_attempts or not _may_retry(error):
@@ -205,7 +205,7 @@ class Attempt:
         try:
             await self._bus.publish(event_type, self._scope, data)
         except Exception:  # noqa: BLE001 a bus that is away must not fail the job
-            _log.exception("%s of job %s could not be published", event_type, self._job.id)
+            _log.exception("%s of job %s could not be published", event_type, self.job.id)
 
 
 def _is_cancelling() -> bool:

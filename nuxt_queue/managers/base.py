@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from abc import ABC, abstractmethod
@@ -10,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
-from nuxt_queue.errors import QueueError
-from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome
+from nuxt_queue.errors import JobError, QueueError
+from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome, Work
 from nuxt_queue.managers.clock import Clock, LoopClock
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState, next_time_of
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
@@ -75,6 +76,7 @@ class WorkerManager(ABC):
         self._workers: dict[str, QueueWorker] = {}
         self._attempts: set[Attempt] = set()
         self._attempt_ended = asyncio.Event()
+        self._numbers = itertools.count()
         self._closing = False  # no job starts any more
         self._closed = False  # none is accepted any more
 
@@ -180,7 +182,9 @@ class WorkerManager(ABC):
             if first is None:
                 raise QueueError(f'repeat "{options.repeat.pattern}" never comes round')
             return await self._add(first)
-        job_id = options.job_id or f"{now}-{secrets.token_hex(5)}"
+        # Ids made here rise, so that jobs of one millisecond keep their order where ids decide.
+        made = f"{now}-{next(self._numbers) % 0x10000:04x}{secrets.token_hex(4)}"
+        job_id = options.job_id or made
         _check_name("job id", job_id)
         return await self._add(JobRecord(job_id, job, queue, copied, options, now))
 
@@ -300,12 +304,22 @@ class WorkerManager(ABC):
             return 0
         return worker.concurrency
 
-    async def _process(self, job: JobRecord) -> Outcome:
-        """Run one attempt of a job and publish its step events."""
+    async def _process(self, job: JobRecord, refusal: JobError | None = None) -> Outcome:
+        """Run one attempt of a job and publish its step events.
+
+        Args:
+            job: The job.
+            refusal: Why it fails instead of being run.
+        """
         if not await self._plan_next(job):
             return Interrupted(self.unkept_retry_ms)
-        worker = self._workers[job.queue]
-        attempt = Attempt(job, lambda: worker.work(job.name), self._contexts, self.bus, self._clock)
+
+        def find() -> Work:
+            if refusal is not None:
+                raise refusal
+            return self._workers[job.queue].work(job.name)
+
+        attempt = Attempt(job, find, self._contexts, self.bus, self._clock)
         self._attempts.add(attempt)
         try:
             return await attempt.run()
@@ -315,6 +329,12 @@ class WorkerManager(ABC):
         finally:
             self._attempts.discard(attempt)
             self._attempt_ended.set()
+
+    def _interrupt(self, job: JobRecord) -> None:
+        """End the attempt that `_process` runs of this very record, without a verdict."""
+        for attempt in self._attempts:
+            if attempt.job is job:
+                attempt.interrupt()
 
     async def _plan_next(self, job: JobRecord) -> bool:
         """Enqueue the next time of a repeated job; say whether it is sure to come.

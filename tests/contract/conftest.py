@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from nuxt_queue.managers import JobRecord, MemoryWorkerManager, WorkerManager, WorkerOptions
+from nuxt_queue.managers.bullmq import BullMQWorkerManager
 from nuxt_queue.managers.clock import ManualClock
 from nuxt_queue.managers.jobs import JobState
 from nuxt_queue.services.context import ContextService, JobContext, JobHandler
@@ -151,7 +152,31 @@ class MemoryBench(Bench):
         return await self.manager.get_job(queue, job_id)
 
 
-BENCHES: list[type[Bench]] = [MemoryBench]
+class RedisBench(Bench):
+    """The manager on a real Redis, under a prefix of its own."""
+
+    async def open(self) -> None:
+        self.prefix = f"t{uuid.uuid4().hex}"
+        self.manager = self.another()
+
+    def another(self) -> BullMQWorkerManager:
+        """Return a manager on the same queues, as another process has it."""
+        return BullMQWorkerManager(
+            self.contexts,
+            RedisServer(shared_redis().url),
+            prefix=self.prefix,
+            runtimes=worker_file_runtime,
+        )
+
+    async def stored(self, queue: str, job_id: str) -> JobRecord | None:
+        other = self.another()
+        try:
+            return await other.get_job(queue, job_id)
+        finally:
+            await other.close_all()
+
+
+BENCHES: list[type[Bench]] = [MemoryBench, RedisBench]
 
 
 @pytest.fixture(params=BENCHES, ids=lambda bench: bench.__name__.removesuffix("Bench").lower())

@@ -312,6 +312,7 @@ async def test_listeners_hear_what_happens_to_the_jobs_of_their_queue(bench: Ben
     later = await bench.manager.enqueue("q", "a", None, {"delay": 10_000})
     await bench.manager.pause("q")
     await bench.manager.resume("q")
+    await bench.until(lambda: len(heard) == 6)
     for stop in stops:
         stop()
         stop()

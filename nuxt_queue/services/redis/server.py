@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,15 @@ from redis.backoff import ExponentialBackoff
 
 from nuxt_queue.errors import ConfigError, QueueStorageError, QueueUnreachableError
 
-__all__ = ["RedisLimits", "RedisServer", "key_part"]
+__all__ = ["RedisLimits", "RedisServer", "end", "key_part"]
 
 _NETWORK = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
+
+
+_OLDEST = (6, 2)  # what BullMQ asks for
+_REPLICA = "it is a read-only replica; give the address of the primary"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,33 @@ class RedisServer:
             retry_on_error=[exceptions.BusyLoadingError] if repeats else [],
         )
 
+    async def check(self) -> None:
+        """Refuse a server that cannot keep jobs, and warn about one that may lose them.
+
+        Raises:
+            QueueStorageError: It is too old, a replica, or refuses us.
+        """
+        client = self.client(repeats=True, text=True)
+        try:
+            async with self.answering():
+                told = await client.info()
+        finally:
+            await client.aclose()
+        version = str(told.get("redis_version", ""))
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+        if numbers and numbers < _OLDEST:
+            raise QueueStorageError(self.name, f"it is Redis {version}; version 6.2 is needed")
+        if told.get("role") in ("slave", "replica"):
+            raise QueueStorageError(self.name, _REPLICA)
+        policy = told.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            _log.warning(
+                "%s: its maxmemory-policy is %s, which removes jobs when memory is short;"
+                " set it to noeviction",
+                self.name,
+                policy,
+            )
+
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
         """Bound what is asked inside, and raise its failure as an error for a person.
@@ -90,9 +124,15 @@ class RedisServer:
             QueueUnreachableError: No answer in time; whether the command was done is unknown.
             QueueStorageError: The server refused.
         """
-        try:
+        with self.speaking():
             async with asyncio.timeout(self.limits.operation_s):
                 yield
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """Raise the client's errors as `answering` does; for what may take longer."""
+        try:
+            yield
         except (exceptions.RedisError, OSError, TimeoutError) as error:
             raise self.error(error) from None
 
@@ -109,6 +149,16 @@ class RedisServer:
         return QueueStorageError(self.name, str(error))
 
 
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task that speaks with Redis, and wait until it has ended.
+
+    The client loses a cancellation that comes while it looks whether a connection is alive.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+
+
 def key_part(text: str) -> str:
     """Return a text that can stand between the colons of a key, whatever it holds."""
     return text.replace("%", "%25").replace(":", "%3A")
@@ -122,7 +172,7 @@ def _refusal(error: Exception) -> str | None:
     if isinstance(error, exceptions.NoPermissionError):
         return f"its user may not do this ({text}); give it the commands and keys of the prefix"
     if isinstance(error, exceptions.ReadOnlyError):
-        return "it is a read-only replica; give the address of the primary"
+        return _REPLICA
     if isinstance(error, exceptions.OutOfMemoryError):
         return "it has no memory left; raise its maxmemory or remove finished jobs"
     if text.startswith("WRONGTYPE"):

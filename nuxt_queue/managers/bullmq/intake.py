@@ -1,0 +1,104 @@
+"""Taking jobs from one queue, whatever happens to Redis meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from typing import Any
+
+from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.managers.bullmq.queue import BullMQQueue, Taken
+from nuxt_queue.services.redis.server import RedisServer, end
+
+__all__ = ["BLOCK_S", "Intake"]
+
+BLOCK_S = 5.0  # an idle queue looks so often by itself; a new job wakes it at once
+_RETRY_S = 1.0
+_SHORTEST_S = 0.002  # to Redis, no time means for ever, and before 7.0.8 so does less
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes one job after the other, until it is stopped.
+
+    Args:
+        server: The server.
+        queue: The queue, over a client whose commands are sent once.
+        waiting: A client for commands that wait in the server.
+        owner: The beginning of the tokens of the locks.
+        stop: Set when no further job may be taken.
+    """
+
+    def __init__(
+        self,
+        server: RedisServer,
+        queue: BullMQQueue,
+        waiting: Any,
+        owner: str,
+        stop: asyncio.Event,
+    ) -> None:
+        self._server, self._queue, self._waiting, self._stop = server, queue, waiting, stop
+        self._tokens = (f"{owner}:{n}" for n in itertools.count(1))
+        self._unsure: str | None = None  # a job may have been taken with this token
+        self._away = False
+
+    async def next(self) -> Taken | None:
+        """Wait for a job and take it; None when stopped."""
+        while not self._stop.is_set():
+            try:
+                taken = await self._take()
+                self._reached()
+                if taken is not None:
+                    return taken
+                await self._wait()
+            except QueueStorageError as error:
+                self._missed(error)
+                await self._rest(_RETRY_S)
+        return None
+
+    async def _take(self) -> Taken | None:
+        async with self._server.answering():
+            if self._unsure is not None:
+                taken = await self._queue.find(self._unsure)
+                if taken is not None:
+                    self._unsure = None
+                    return taken
+            self._unsure = next(self._tokens)
+            taken = await self._queue.take(self._unsure)
+            self._unsure = None
+            return taken
+
+    async def _wait(self) -> None:
+        """Wait until there may be something to take."""
+        wait_s, limited = self._queue.pause_s(BLOCK_S)
+        if limited:
+            await self._rest(wait_s)
+            return
+        marker = self._queue.keys["marker"]
+        popping = asyncio.ensure_future(self._waiting.bzpopmin(marker, max(wait_s, _SHORTEST_S)))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({popping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if popping.done():
+                with self._server.speaking():
+                    popping.result()
+        finally:
+            stopping.cancel()
+            await end(popping)
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    def _missed(self, error: QueueStorageError) -> None:
+        if not self._away:
+            _log.warning("queue %s waits for Redis: %s", self._queue.name, error)
+        self._away = True
+
+    def _reached(self) -> None:
+        if self._away:
+            _log.info("queue %s goes on", self._queue.name)
+        self._away = False

@@ -1,0 +1,320 @@
+"""BullMQWorkerManager: jobs on Redis, shared with any number of managers and with Node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from nuxt_queue.errors import (
+    HandlerError,
+    JobError,
+    JobStalledError,
+    QueueError,
+    QueueUnreachableError,
+)
+from nuxt_queue.managers.attempt import Interrupted, Outcome
+from nuxt_queue.managers.base import WorkerManager, check_removal, check_retry, check_states
+from nuxt_queue.managers.bullmq.intake import BLOCK_S, Intake
+from nuxt_queue.managers.bullmq.listening import QueueStreams
+from nuxt_queue.managers.bullmq.locks import LockKeeper, Stalling
+from nuxt_queue.managers.bullmq.queue import BullMQQueue, RejectedError, Taken
+from nuxt_queue.managers.bullmq.recording import record
+from nuxt_queue.managers.bullmq.records import check_job_id, check_queue_name
+from nuxt_queue.managers.clock import Clock
+from nuxt_queue.managers.jobs import JobRecord, JobState
+from nuxt_queue.managers.options import JobOptions, WorkerOptions
+from nuxt_queue.managers.queue_events import QueueListener
+from nuxt_queue.managers.workers import Runtimes, WorkerInfo
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import Unsubscribe
+from nuxt_queue.services.redis.server import RedisServer
+
+__all__ = ["BullMQWorkerManager"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Served:
+    """A queue whose jobs are run here.
+
+    Attributes:
+        queue: What is said to Redis about it.
+        task: Takes its jobs.
+        running: How many of them run.
+        changed: Set when there may be room for another.
+    """
+
+    queue: BullMQQueue
+    task: asyncio.Task[None] | None = None
+    running: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class BullMQWorkerManager(WorkerManager):
+    """A WorkerManager whose jobs are in Redis, as BullMQ keeps them.
+
+    What produces jobs fails within seconds when Redis is away; what runs them waits for it.  A job
+    whose manager is lost runs again elsewhere, and that attempt counts.
+
+    `get_jobs` pages through each state in BullMQ's order, which for jobs that have ended is that of
+    their ending.
+
+    Args:
+        contexts: Answers what handlers ask of their context.
+        server: Where Redis is.
+        prefix: What every key begins with; producers and workers of one queue have the same.
+        stalling: When a job counts as lost.
+        runtimes: Makes handlers for worker files.
+        clock: Time, for timestamps and timeouts; delays are Redis' own affair.
+    """
+
+    engine: ClassVar[str] = "redis"
+
+    def __init__(
+        self,
+        contexts: ContextService,
+        server: RedisServer,
+        *,
+        prefix: str = "nq",
+        stalling: Stalling | None = None,
+        runtimes: Runtimes | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(contexts, runtimes=runtimes, clock=clock)
+        self._server, self._prefix = server, prefix
+        self._stalling = stalling or Stalling()
+        self._asking = server.client(repeats=True, text=True)
+        self._working = server.client(repeats=False, text=True)
+        self._waiting = server.client(repeats=False, text=True, wait_s=BLOCK_S)
+        self._streams = QueueStreams(server, prefix, self._events.tell)
+        self._keeper = LockKeeper(server, prefix, self._stalling, self._lock_lost)
+        self._asked: dict[str, BullMQQueue] = {}
+        self._served: dict[str, _Served] = {}
+        self._taken: dict[str, JobRecord] = {}  # by token
+        self._lost: set[str] = set()  # tokens of jobs that run here and are others' by now
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._owner = uuid.uuid4().hex
+        self._checked = False
+
+    async def register_worker(
+        self,
+        queue: str,
+        job: str,
+        handler: Callable[..., Any] | None = None,
+        opts: WorkerOptions | Mapping[str, Any] | None = None,
+    ) -> WorkerInfo:
+        """Register what runs the jobs of a name; a Redis that is away is waited for.
+
+        Raises:
+            QueueError: A name, an option or the runtime is wrong.
+            QueueStorageError: Redis refuses us.
+        """
+        if isinstance(queue, str):
+            check_queue_name(queue)
+        return await super().register_worker(queue, job, handler, opts)
+
+    async def enqueue(
+        self,
+        queue: str,
+        job: str,
+        data: Any = None,
+        opts: JobOptions | Mapping[str, Any] | None = None,
+    ) -> str:
+        """Put a job into a queue and return its id.
+
+        Raises:
+            QueueError: A name or an option is wrong, or the manager is closed.
+            QueueUnreachableError: Redis did not answer in time; the job may be there or not, and
+                with a `jobId` it can be enqueued again without being there twice.
+            ValuePathError: JSON cannot hold the data.
+        """
+        if isinstance(queue, str):
+            check_queue_name(queue)
+        return await super().enqueue(queue, job, data, opts)
+
+    def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
+        """Call back at every such event of a queue, in whichever process it happens."""
+        unsubscribe = super().on(queue, event, callback)
+        self._streams.follow(queue)
+        return unsubscribe
+
+    async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
+        """Return a job as it stands, or None."""
+        async with self._asked_about(queue) as asked:
+            return await asked.read(job_id)
+
+    async def get_jobs(
+        self,
+        queue: str,
+        states: Sequence[JobState] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[JobRecord]:
+        """Return a queue's jobs in the order of enqueuing."""
+        wanted = check_states(states)
+        end = None if limit is None else offset + limit
+        async with self._asked_about(queue) as asked:
+            found = await asked.list(sorted(wanted), end)
+        return sorted(found, key=lambda job: job.timestamp)[offset:end]
+
+    async def get_job_counts(self, queue: str) -> dict[str, int]:
+        """Return the number of jobs in each of the six states."""
+        async with self._asked_about(queue) as asked:
+            return await asked.counts()
+
+    async def retry_job(self, queue: str, job_id: str) -> None:
+        """Let a job that has failed for good run once more."""
+        async with self._asked_about(queue) as asked:
+            check_retry(queue, job_id, await asked.read(job_id))
+            try:
+                await asked.retry(job_id)
+            except RejectedError as refusal:  # somebody else was quicker
+                raise QueueError(f'job "{job_id}" cannot be retried: {refusal}') from None
+
+    async def remove_job(self, queue: str, job_id: str) -> bool:
+        """Forget a job; say whether there was one."""
+        async with self._asked_about(queue) as asked:
+            found = await asked.read(job_id)
+            check_removal(queue, job_id, found)
+            return found is not None and await asked.remove(job_id)
+
+    async def pause(self, queue: str) -> None:
+        """Start no more jobs of a queue, in any process; running ones finish."""
+        async with self._asked_about(queue) as asked:
+            await asked.set_paused(paused=True)
+
+    async def resume(self, queue: str) -> None:
+        """Go on with a paused queue."""
+        async with self._asked_about(queue) as asked:
+            await asked.set_paused(paused=False)
+
+    async def is_paused(self, queue: str) -> bool:
+        """Tell whether a queue is paused."""
+        async with self._asked_about(queue) as asked:
+            return await asked.is_paused()
+
+    async def _add(self, job: JobRecord) -> str:
+        check_job_id(job.id)
+        async with self._asked_about(job.queue) as asked:
+            return await asked.add(job)
+
+    async def _worker_changed(self, queue: str) -> None:
+        if not self._checked:
+            try:
+                await self._server.check()
+            except QueueUnreachableError as error:
+                _log.warning("workers wait for Redis: %s", error)
+            self._checked = True
+        served = self._served.get(queue)
+        if served is None:
+            served = self._served[queue] = _Served(self._queue(queue, self._working))
+        served.queue.limit(self._workers[queue].limiter)
+        served.changed.set()
+        if served.task is None:
+            self._keeper.start()
+            self._keeper.watch(queue)
+            served.task = asyncio.create_task(self._serve(served), name=f"queue {queue}")
+
+    async def _stop_taking(self) -> None:
+        self._stop.set()
+        for served in self._served.values():
+            served.changed.set()
+        serving = [served.task for served in self._served.values() if served.task]
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _shut(self) -> None:
+        if self._tasks:
+            # What Redis does not take in this time stalls, and runs again.
+            _done, late = await asyncio.wait(self._tasks, timeout=self._server.limits.operation_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._keeper.stop()
+        await self._streams.close()
+        for client in (self._asking, self._working, self._waiting):
+            await client.aclose()
+
+    async def _serve(self, served: _Served) -> None:
+        """Take the jobs of a queue while there is room for them."""
+        name = served.queue.name
+        await self._streams.ready(name)
+        intake = Intake(
+            self._server, served.queue, self._waiting, f"{self._owner}:{name}", self._stop
+        )
+        while not self._stop.is_set():
+            if served.running >= self._concurrency(name):
+                served.changed.clear()
+                await served.changed.wait()
+                continue
+            taken = await intake.next()
+            if taken is not None:
+                served.running += 1
+                task = asyncio.create_task(self._run(served, taken), name=f"job {taken.job.id}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, served: _Served, taken: Taken) -> None:
+        """Run one attempt of a job and write down how it ended."""
+        name, job_id, token = served.queue.name, taken.job.id, taken.token
+        self._keeper.hold(name, job_id, token)
+        try:
+            refusal = _refusal(taken)
+            if isinstance(refusal, JobStalledError):
+                # It says what became of the last attempt, and is none itself.
+                counted = max(0, taken.record.attempts_made - 1)
+                job = dataclasses.replace(taken.record, attempts_made=counted)
+                taken = dataclasses.replace(taken, record=job)
+            self._taken[token] = taken.record
+            outcome: Outcome = Interrupted()  # when it was taken just before the end
+            if not self._stop.is_set():
+                outcome = await self._process(taken.record, refusal)
+            if token not in self._lost:
+                await record(self._server, served.queue, taken, outcome)
+        except Exception:  # noqa: BLE001 one job's trouble is not the others'
+            _log.exception("job %s of queue %s is left to stall", job_id, name)
+        finally:
+            self._keeper.let_go(token)
+            self._taken.pop(token, None)
+            self._lost.discard(token)
+            served.running -= 1
+            served.changed.set()
+
+    def _lock_lost(self, token: str) -> None:
+        """End an attempt whose job is another worker's by now: its outcome would be refused."""
+        job = self._taken.get(token)
+        if job is not None:
+            _log.warning("job %s of queue %s is another worker's by now", job.id, job.queue)
+            self._lost.add(token)
+            self._interrupt(job)
+
+    def _queue(self, name: str, client: Any) -> BullMQQueue:
+        return BullMQQueue(name, client, self._prefix, round(self._stalling.lock_s * 1000))
+
+    @contextlib.asynccontextmanager
+    async def _asked_about(self, name: str) -> AsyncIterator[BullMQQueue]:
+        """Give what to ask about a queue, bounded; what comes of it is heard by listeners."""
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = self._queue(name, self._asking)
+        async with self._server.answering():
+            await self._streams.ready(name)
+            yield asked
+
+
+def _refusal(taken: Taken) -> JobError | None:
+    """Return why a job fails instead of running."""
+    job = taken.record
+    if taken.stalls and job.attempts_made >= job.opts.max_attempts:
+        return JobStalledError(job.id, job.attempts_made)
+    if taken.deferred is not None:  # a parent whose child has failed
+        final = {"retryable": False}
+        return HandlerError(job.id, "UnrecoverableError", taken.deferred, final)
+    return None

@@ -1,0 +1,325 @@
+"""What is said to Redis about one queue of BullMQ's."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bullmq import Job, Queue, UnrecoverableError, Worker
+from bullmq.redis_connection import loadScript
+
+from nuxt_queue.errors import JobStalledError
+from nuxt_queue.managers.bullmq.records import kept_options, record_of
+from nuxt_queue.managers.jobs import JobRecord, JobState
+from nuxt_queue.managers.options import JobOptions, Limiter
+
+__all__ = ["BullMQQueue", "RejectedError", "Taken"]
+
+# Locks that are held are renewed.  One that nobody holds, of a job that still stands as active, is
+# taken again: it ran out while Redis was away, and no other worker has had the job since.
+#
+# KEYS: stalled, active.  ARGV: the beginning of the keys of jobs, milliseconds, id and token of
+# each.  Returns the ids of the others.
+_HOLD = """
+local lost = {}
+for i = 3, #ARGV, 2 do
+  local id, token = ARGV[i], ARGV[i + 1]
+  local lock = ARGV[1] .. id .. ':lock'
+  local holder = redis.call('GET', lock)
+  if holder == token or (not holder and redis.call('LPOS', KEYS[2], id)) then
+    redis.call('SET', lock, token, 'PX', ARGV[2])
+    redis.call('SREM', KEYS[1], id)
+  else
+    table.insert(lost, id)
+  end
+end
+return lost
+"""
+
+# A job that was taken for us by a command whose answer never came.
+#
+# KEYS: active.  ARGV: the beginning of the keys of jobs, the token that it was taken with.
+_FIND = """
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  if redis.call('GET', ARGV[1] .. id .. ':lock') == ARGV[2] then
+    return {id, redis.call('HGETALL', ARGV[1] .. id)}
+  end
+end
+return false
+"""
+
+# Nothing is written to a job that has been removed meanwhile.
+_JUDGE = """
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'defa', ARGV[1]) end
+"""
+
+_WAITING = ("wait", "prioritized", "waiting-children", "paused")  # the last until BullMQ 5
+_PLACES: Mapping[JobState, Sequence[str]] = {
+    "waiting": _WAITING,
+    "paused": _WAITING,
+    "active": ("active",),
+    "completed": ("completed",),
+    "failed": ("failed",),
+    "delayed": ("delayed",),
+}
+_NEVER = 2**31  # so often a job may stall before BullMQ's script judges it: we judge ourselves
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job that has been made active and locked for us.
+
+    Attributes:
+        job: BullMQ's own.
+        record: Ours.
+        token: What its lock holds.
+        deferred: Why it is to fail instead of running, if somebody said so.
+    """
+
+    job: Any
+    record: JobRecord
+    token: str
+    deferred: str | None = None
+
+    @property
+    def stalls(self) -> int:
+        """How many of its attempts have been lost with their workers."""
+        return int(self.job.stalledCounter)
+
+
+class RejectedError(Exception):
+    """BullMQ does not take what is said of a job: its lock or its place is another's by now."""
+
+
+class BullMQQueue:
+    """One queue, over clients that are shared with others.
+
+    Every method raises the client's own errors; a lost answer is the caller's affair.
+
+    Args:
+        name: The queue.
+        client: A client for text whose commands are sent once.
+        prefix: What the keys begin with.
+        lock_ms: How long a lock holds unless it is renewed.
+    """
+
+    def __init__(self, name: str, client: Any, prefix: str, lock_ms: int) -> None:
+        self.name = name
+        self._client, self._lock_ms = client, lock_ms
+        options = {"connection": client, "prefix": prefix}
+        self._queue = Queue(name, options)
+        # For its side of the scripts and of job schedulers; it runs nothing.
+        self._worker = Worker(
+            name, None, {**options, "lockDuration": lock_ms, "runRetryDelay": 1000}
+        )
+        self.keys: Mapping[str, str] = self._worker.keys
+        self._backend, self._base = self._worker.backend, self.keys[""]
+        self._hold = client.register_script(_HOLD)
+        self._find = client.register_script(_FIND)
+        self._judge = client.register_script(_JUDGE)
+        self._to_wait = client.register_script(loadScript("moveJobFromActiveToWait-9.lua"))
+
+    def limit(self, limiter: Limiter | None) -> None:
+        """Set how many jobs may start in a time."""
+        self._worker.opts["limiter"] = limiter.to_wire() if limiter else None
+
+    async def add(self, record: JobRecord) -> str:
+        """Keep a job; one whose id is there already is not made again."""
+        options = kept_options(record.opts)
+        job = Job(self._queue, record.name, record.data, options, record.id)
+        # As given: BullMQ would add what it takes for granted, and a reader could not tell.
+        job.id, job.timestamp, job.opts = record.id, record.timestamp, options
+        return str(await self._backend.addJob(job))
+
+    async def take(self, token: str) -> Taken | None:
+        """Make the next job active and lock it; None when none may run."""
+        fields, job_id, limit_ms, next_ms = await self._backend.moveToActive(
+            token, self._worker.opts
+        )
+        # The package forgets to forget the time of a delayed job that has been removed.
+        self._worker.blockUntil = 0
+        return await self._taken(fields, job_id, limit_ms, next_ms, token)
+
+    async def find(self, token: str) -> Taken | None:
+        """Return the job that was taken with a token by a command whose answer was lost."""
+        found = await self._find(keys=[self.keys["active"]], args=[self._base, token])
+        if not found:
+            return None
+        return await self._taken(_fields(found[1]), found[0], 0, 0, token)
+
+    def pause_s(self, most_s: float) -> tuple[float, bool]:
+        """Return how long to wait after `take` found nothing, and whether for a limiter."""
+        if self._worker.limitUntil:
+            return min(self._worker.limitUntil / 1000, most_s), True
+        if self._worker.blockUntil:
+            return min(max(self._worker.blockUntil / 1000 - time.time(), 0), most_s), False
+        return most_s, False
+
+    async def hold(self, held: Sequence[tuple[str, str]]) -> list[str]:
+        """Renew the locks of jobs, given with their tokens; return the ids of the lost ones."""
+        args = [self._base, self._lock_ms, *(part for each in held for part in each)]
+        return list(await self._hold(keys=[self.keys["stalled"], self.keys["active"]], args=args))
+
+    async def recover(self, interval_ms: int) -> list[str]:
+        """Let jobs wait again whose lock has run out; return their ids."""
+        ids = list(await self._backend.moveStalledJobsToWait(_NEVER, interval_ms))
+        for job_id in ids:
+            fields = await self._client.hgetall(self._base + job_id)
+            record = record_of(self.name, job_id, fields, "waiting") if fields else None
+            if record and record.attempts_made >= record.opts.max_attempts:
+                # Judged again by whoever takes it; this is for the workers that are not ours.
+                await self._judge(
+                    keys=[self._base + job_id],
+                    args=[str(JobStalledError(job_id, record.attempts_made))],
+                )
+        return ids
+
+    async def complete(self, taken: Taken, result: Any) -> None:
+        """Record a result."""
+        job, keep = taken.job, taken.job.opts.get("removeOnComplete", False)
+        await self._moved(
+            self._backend.moveToCompleted(job, result, keep, taken.token, fetch_next=False)
+        )
+
+    async def fail(self, taken: Taken, reason: str, stack: str) -> None:
+        """Record that a job has failed for good."""
+        # Stalls have been counted as attempts; who tries the job again by hand begins without.
+        counts = {"atm": str(taken.record.attempts_made), "stc": "0"}
+        fields = _failure(taken.job, reason, stack) | counts
+        job, keep = taken.job, taken.job.opts.get("removeOnFail", False)
+        await self._moved(
+            self._backend.moveToFailed(
+                job, reason, keep, taken.token, fetch_next=False, fields_to_update=fields
+            )
+        )
+
+    async def try_again(self, taken: Taken, reason: str, stack: str, delay_ms: int) -> None:
+        """Record a failed attempt and let the job wait for the next."""
+        job, fields = taken.job, {"fieldsToUpdate": _failure(taken.job, reason, stack)}
+        if delay_ms:
+            await self._moved(
+                self._backend.moveToDelayed(job.id, _now_ms(), delay_ms, taken.token, fields)
+            )
+        else:
+            lifo = job.opts.get("lifo", False)
+            await self._moved(self._backend.retryJob(job.id, lifo, taken.token, fields))
+
+    async def put_back(self, taken: Taken, delay_ms: int = 0) -> None:
+        """Let a job wait again as if it had not been taken."""
+        job_id, token = taken.job.id, taken.token
+        if delay_ms:
+            uncounted = {"skipAttempt": True}
+            await self._moved(
+                self._backend.moveToDelayed(job_id, _now_ms(), delay_ms, token, uncounted)
+            )
+            return
+        names = ("active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker")
+        keys = [self.keys[name] for name in (*names, "events")]
+        code = await self._to_wait(keys=keys, args=[job_id, token, self._base + job_id])
+        if code < 0:
+            raise RejectedError(f"BullMQ's script says {code}")
+
+    async def read(self, job_id: str) -> JobRecord | None:
+        """Return a job as it stands, or None."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hgetall(self._base + job_id)
+        pipe.hexists(self.keys["meta"], "paused")
+        for place in ("completed", "failed", "delayed"):
+            pipe.zscore(self.keys[place], job_id)
+        pipe.lpos(self.keys["active"], job_id)
+        fields, paused, *places = await pipe.execute()
+        if not fields:
+            return None
+        names: Sequence[JobState] = ("completed", "failed", "delayed", "active")
+        found = [name for name, at in zip(names, places, strict=True) if at is not None]
+        state: JobState = found[0] if found else "paused" if paused else "waiting"
+        return record_of(self.name, job_id, fields, state)
+
+    async def list(self, states: Sequence[JobState], most: int | None) -> list[JobRecord]:
+        """Return the jobs of some states, of each the first."""
+        paused = await self.is_paused()
+        absent: JobState = "waiting" if paused else "paused"
+        wanted = [state for state in states if state != absent]
+        types = [(place, state) for state in wanted for place in _PLACES[state]]
+        last = -1 if most is None else most - 1
+        found = await self._backend.scripts.getJobs([place for place, _ in types], 0, last, True)
+        return [
+            record_of(self.name, job_id, _fields(raw), state)
+            for (_, state), jobs in zip(types, found, strict=True)
+            for job_id, raw in jobs
+        ]
+
+    async def counts(self) -> dict[str, int]:
+        """Return the number of jobs in each of BullMQ's places, and whether the queue is paused."""
+        places = list(dict.fromkeys(place for each in _PLACES.values() for place in each))
+        found = await self._backend.getCounts(places)
+        by_place = dict(zip(places, found, strict=True))
+        absent: JobState = "waiting" if await self.is_paused() else "paused"
+        return {
+            state: 0 if state == absent else sum(by_place[place] for place in of)
+            for state, of in _PLACES.items()
+        }
+
+    async def retry(self, job_id: str) -> None:
+        """Let a failed job wait again."""
+        job = await Job.fromId(self._queue, job_id)
+        if job is None:
+            raise RejectedError(f'no job "{job_id}"')
+        await self._moved(job.retry("failed"))
+
+    async def remove(self, job_id: str) -> bool:
+        """Forget a job; say whether it is gone."""
+        return bool(await self._backend.remove(job_id, True) == 1)
+
+    async def set_paused(self, *, paused: bool) -> None:
+        """Let no worker take jobs, or let them go on."""
+        await self._backend.pause(paused)
+
+    async def is_paused(self) -> bool:
+        """Tell whether no worker takes jobs."""
+        return bool(await self._backend.isPaused())
+
+    async def _taken(
+        self, fields: Any, job_id: str, limit_ms: int, next_ms: int, token: str
+    ) -> Taken | None:
+        try:
+            job = await self._worker.nextJobFromJobData(fields, job_id, limit_ms, next_ms, token)
+            if job is None:
+                return None
+            record = record_of(self.name, job_id, fields, "active")
+            return Taken(job, record, token, fields.get("defa"))
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            # Whoever wrote it did not write what BullMQ reads; left active, it would stall forever.
+            job = Job(self._worker, fields.get("name"), None)
+            job.id = job_id
+            record = JobRecord(job_id, str(job.name), self.name, None, JobOptions(), 0)
+            await self.fail(
+                Taken(job, record, token), f"the job in Redis cannot be read: {error}", ""
+            )
+            return None
+
+    async def _moved(self, moving: Any) -> None:
+        # The package's scripts have no error of their own: a refusal is a TypeError, or the error
+        # of a parent whose children have failed.
+        try:
+            await moving
+        except (TypeError, UnrecoverableError) as error:
+            raise RejectedError(str(error)) from None
+
+
+def _failure(job: Any, reason: str, stack: str) -> dict[str, str]:
+    limit = job.opts.get("stackTraceLimit")
+    stacks = [*job.stacktrace, stack]
+    kept = stacks if limit is None else stacks[len(stacks) - limit :] if limit else []
+    return {"failedReason": reason, "stacktrace": json.dumps(kept)}
+
+
+def _fields(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,126 @@
+"""A job as BullMQ keeps it, and as a JobRecord."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from nuxt_queue.errors import QueueError
+from nuxt_queue.managers.jobs import JobRecord, JobState
+from nuxt_queue.managers.options import Backoff, JobOptions
+
+__all__ = ["check_job_id", "check_queue_name", "kept_options", "record_of"]
+
+_log = logging.getLogger(__name__)
+
+# What BullMQ keeps beside its jobs, under the same key and a colon.
+_ITS_OWN = frozenset({
+    "active", "completed", "de", "delayed", "events", "failed", "id", "limiter", "marker", "meta",
+    "metrics", "paused", "pc", "priority", "prioritized", "repeat", "stalled", "stalled-check",
+    "wait", "waiting-children",
+})  # fmt: skip
+
+
+def check_queue_name(name: str) -> None:
+    """Refuse a name whose keys would be others' keys; raises QueueError."""
+    if "{" in name or "}" in name:
+        raise QueueError(
+            f'queue name "{name}" has braces: they choose the slot of a cluster; put them into'
+            " the prefix instead"
+        )
+    if name == "flow":
+        raise QueueError('queue name "flow": Redis keeps the flows there; choose another')
+
+
+def check_job_id(job_id: str) -> None:
+    """Refuse an id that BullMQ has a meaning for; raises QueueError."""
+    if job_id in _ITS_OWN:
+        raise QueueError(f'job option "jobId" is "{job_id}", which is a key of BullMQ\'s own')
+    if "{" in job_id or "}" in job_id:
+        raise QueueError(f'job option "jobId" is "{job_id}": braces choose the slot of a cluster')
+    if job_id.isdecimal():
+        raise QueueError(
+            f'job option "jobId" is "{job_id}": BullMQ numbers jobs itself; use another form'
+        )
+
+
+def kept_options(options: JobOptions) -> dict[str, Any]:
+    """Return a job's options as BullMQ reads them: what was given and nothing else."""
+    kept = options.to_wire()
+    if "backoff" in kept:
+        kept["backoff"] = {"type": options.backoff.type, "delay": options.backoff.delay_ms}
+    return kept
+
+
+def record_of(queue: str, job_id: str, fields: Mapping[str, str], state: JobState) -> JobRecord:
+    """Return the job that a hash of BullMQ's holds, whoever produced it.
+
+    An attempt during which its worker was lost counts: BullMQ keeps those apart (`stc`).
+    """
+    raw = json.loads(fields.get("opts") or "{}")
+    if "rjk" in fields:
+        raw.pop("repeat", None)  # BullMQ's own scheduler repeats it
+    completed = state == "completed"
+    return JobRecord(
+        id=job_id,
+        name=fields.get("name", ""),
+        queue=queue,
+        data=json.loads(fields.get("data") or "null"),
+        opts=_options(raw),
+        timestamp=int(fields.get("timestamp") or 0),
+        state=state,
+        processed_on=_moment(fields, "processedOn"),
+        finished_on=_moment(fields, "finishedOn"),
+        attempts_made=int(fields.get("atm") or 0) + int(fields.get("stc") or 0),
+        progress=json.loads(fields["progress"]) if "progress" in fields else None,
+        returnvalue=_returned(fields.get("returnvalue")) if completed else None,
+        failed_reason=None if completed else fields.get("failedReason"),
+        stacktrace=json.loads(fields.get("stacktrace") or "[]"),
+    )
+
+
+def _options(raw: Mapping[str, Any]) -> JobOptions:
+    """Read the options that another producer may have written: what we do not know is its own."""
+    found: dict[str, Any] = {}
+    for alias, value in raw.items():
+        name = _NAMES.get(alias)
+        if name is None or value is None:
+            continue
+        try:
+            found[name] = getattr(JobOptions.read({alias: value}, refused={}), name)
+        except QueueError as error:
+            if alias == "delay":  # our own repeated jobs may be further away than one may ask for
+                found[name] = value
+            elif alias == "backoff":
+                found[name] = _foreign_backoff(value)
+            else:
+                _log.warning("an option of another producer is left out: %s", error)
+    return JobOptions().model_copy(update=found)
+
+
+def _foreign_backoff(value: Any) -> Backoff:
+    """Read a backoff with a strategy or settings of a Node producer's own."""
+    given = value if isinstance(value, dict) else {}
+    delay = given.get("delay")
+    delay_ms = delay if isinstance(delay, int) and delay > 0 else 0
+    if given.get("type") == "exponential":
+        return Backoff(type="exponential", delay_ms=delay_ms)
+    if given.get("type") != "fixed":
+        _log.warning('backoff "%s" is unknown here: always its delay', given.get("type"))
+    return Backoff(delay_ms=delay_ms)
+
+
+def _moment(fields: Mapping[str, str], name: str) -> int | None:
+    return int(fields[name]) if fields.get(name) else None
+
+
+def _returned(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:  # Node writes what is no JSON as it is
+        return text
+
+
+_NAMES = {field.alias or name: name for name, field in JobOptions.model_fields.items()}
