@@ -354,7 +354,8 @@ class WorkerManager(ABC):
 
     async def _interrupt_all(self, again_s: float) -> None:
         """Interrupt what runs until it is gone, or has had all the time that it gets."""
-        for _ in range(max(1, round(self.cancel_s / again_s))):
+        times = round(self.cancel_s / again_s) if again_s else 1
+        for _ in range(max(1, times)):
             for attempt in list(self._attempts):
                 attempt.interrupt()
             if await self._settle(again_s):
