@@ -45,9 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nq-export",
-        description="Write one standalone worker file for each notebook. Nothing is ever run."
-        " Cells are chosen by a tag (nq-config, nq-handler, nq-imports, nq-export, parameters),"
-        " by a first line '#| nq: handler', or by the cell metadata {'nq': {'role': 'handler'}}.",
+        description="Write one standalone worker file for each notebook. Nothing of it is run,"
+        " unless --verify asks for it. Cells are chosen by a tag (nq-config, nq-handler,"
+        " nq-imports, nq-export, parameters), by a first line '#| nq: handler', or by the cell"
+        " metadata {'nq': {'role': 'handler'}}.",
     )
     add = parser.add_argument
     add("notebooks", nargs="*", metavar="NOTEBOOK", help=".ipynb, or .py in the percent format")
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--diff", action="store_true", help="write nothing; show what would change")
     add("--stdout", action="store_true", help="write to stdout instead of a file")
     add("--list", action="store_true", help="write nothing; show the role of each cell")
+    add("--verify", action="store_true", help="run the worker's try-outs here and in a process")
+    add("--data", metavar="JSON", help="the input for --verify, instead of the notebook's own")
     add("--where", metavar="FILE:LINE", help="say which cell a line of a worker comes from")
     add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
     add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
@@ -76,10 +79,25 @@ def _wrong_call(arguments: argparse.Namespace) -> str:
     if bool(arguments.notebooks) == bool(arguments.where):
         return "name the notebooks to export, or a line of a worker with --where"
     several = len(arguments.notebooks) > 1
-    if arguments.stdout and (several or arguments.output or arguments.check or arguments.diff):
-        return "--stdout takes one notebook and neither -o, --check nor --diff"
+    others = (arguments.output, arguments.check, arguments.diff, arguments.verify)
+    if arguments.stdout and (several or any(others)):
+        return "--stdout takes one notebook and neither -o, --check, --diff nor --verify"
+    if arguments.data is not None and (problem := _wrong_data(arguments)):
+        return problem
     if several and arguments.output and arguments.output.endswith(".py"):
         return f"{arguments.output} is one file; name a folder for several notebooks"
+    return ""
+
+
+def _wrong_data(arguments: argparse.Namespace) -> str:
+    import json
+
+    if not arguments.verify:
+        return "--data is the input of --verify"
+    try:
+        json.loads(arguments.data)
+    except ValueError as error:
+        return f'--data is not JSON ({error}); write it like \'{{"name": "value"}}\''
     return ""
 
 
@@ -119,9 +137,11 @@ def _export(file: str, arguments: argparse.Namespace, claimed: dict[Path, str]) 
         message = f"{file}: NQ405 makes the same file as {first}, {target.as_posix()}"
         return _complain(f"{message}; rename one of the notebooks", _REFUSED)
     if arguments.check or arguments.diff:
-        return _compare(exported, target, arguments)
-    status = _write(exported, target, force=arguments.force)
-    return _vendor(file, target.parent) if arguments.vendor else status
+        status = _compare(exported, target, arguments)
+    else:
+        status = _write(exported, target, force=arguments.force)
+        status = max(status, _vendor(file, target.parent) if arguments.vendor else _OK)
+    return _verify(exported, target, arguments.data) if arguments.verify and not status else status
 
 
 def _target(file: str, arguments: argparse.Namespace) -> Path:
@@ -181,6 +201,36 @@ def _vendor(file: str, folder: Path) -> int:
             f"{(folder / FOLDER).as_posix()}  the SDK, which these workers find by themselves",
             sys.stdout,
         )
+    return _OK
+
+
+def _verify(exported: Exported, target: Path, data: str | None) -> int:
+    import asyncio
+    import json
+
+    from nbtools.notebook import read_notebook
+    from nbtools.trials import Trial, find_trials
+    from nbtools.verify import table, verify
+
+    file = exported.notebook
+    trials, found = find_trials(read_notebook(file), exported.handler)
+    if data is not None:
+        trials, found = [Trial(json.loads(data))], []
+    for finding in found:
+        _complain(finding.sentence(file))
+    if not trials:
+        message = f"NQ504 has no try-out to replay; call run_local({exported.handler}, {{...}})"
+        return _complain(f"{file}: {message} in a cell tagged nq-test, or say --data", _REFUSED)
+    verdicts = asyncio.run(verify(exported, target, trials))
+    for verdict in verdicts:
+        if verdict.finding:
+            _complain(verdict.finding.sentence(file))
+        if verdict.differences:
+            _complain(table(verdict.differences))
+    if any(verdict.finding for verdict in verdicts):
+        return _REFUSED
+    count = f"{len(trials)} try-out{'s' if len(trials) > 1 else ''}"
+    say(f"{target.as_posix()}  verified: {count}, the same here and in a process", sys.stdout)
     return _OK
 
 

@@ -11,7 +11,14 @@ from nbtools.exporter.analysis import names_of
 from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code
 
-__all__ = ["DEFINE_CONFIG", "StatedConfig", "read_config", "states_config"]
+__all__ = [
+    "DEFINE_CONFIG",
+    "Constants",
+    "NotLiteralError",
+    "StatedConfig",
+    "read_config",
+    "states_config",
+]
 
 DEFINE_CONFIG = frozenset({"define_config", "define_queue_config"})
 _NUMBERS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -38,10 +45,31 @@ class StatedConfig(NamedTuple):
     line: int
 
 
-class _NotLiteralError(Exception):
+class NotLiteralError(Exception):
+    """Raised for an expression whose value only running it would tell."""
+
     def __init__(self, node: ast.AST, reason: str = "") -> None:
         super().__init__(reason)
         self.node, self.reason = node, reason
+
+
+class Constants:
+    """What names stand for, as far as their values are literals; grows with each statement."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def learn(self, statement: ast.stmt) -> None:
+        """Follow what a statement does to the names that are bound to literals."""
+        _learn(statement, self._values)
+
+    def fold(self, node: ast.expr) -> Any:
+        """Return the value of an expression.
+
+        Raises:
+            NotLiteralError: If only running it would tell.
+        """
+        return _fold(node, self._values)
 
 
 def states_config(statement: ast.stmt) -> ast.expr | None:
@@ -73,7 +101,7 @@ def read_config(codes: list[Code], found: list[Diagnostic]) -> StatedConfig | No
             break
     try:
         value = _fold_config(node, constants)
-    except _NotLiteralError as problem:
+    except NotLiteralError as problem:
         found.append(_not_literal(problem, code.number))
         return None
     if not code.take_out(statement, "config: stated at the top of this file"):
@@ -116,7 +144,7 @@ def _find(codes: list[Code], found: list[Diagnostic]) -> tuple[Code | None, ast.
     return code, here[0]
 
 
-def _not_literal(problem: _NotLiteralError, cell: int) -> Diagnostic:
+def _not_literal(problem: NotLiteralError, cell: int) -> Diagnostic:
     text = " ".join(ast.unparse(problem.node).split())
     text = text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 what fits in a line
     line = getattr(problem.node, "lineno", 0)
@@ -132,7 +160,7 @@ def _fold_config(node: ast.expr, constants: dict[str, Any]) -> dict[str, Any]:
     if isinstance(node, ast.Call):
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         if name not in DEFINE_CONFIG or len(node.args) > 1:
-            raise _NotLiteralError(node)
+            raise NotLiteralError(node)
         value: Any = {}
         for part in node.args:
             value = _fold(part, constants)
@@ -143,7 +171,7 @@ def _fold_config(node: ast.expr, constants: dict[str, Any]) -> dict[str, Any]:
     else:
         value = _fold(node, constants)
     if not isinstance(value, dict):
-        raise _NotLiteralError(node, "is no dictionary")
+        raise NotLiteralError(node, "is no dictionary")
     return value
 
 
@@ -165,7 +193,7 @@ def _fold(node: ast.expr, constants: dict[str, Any]) -> Any:
         case ast.BinOp():
             value = _fold_operation(node, constants, node)
         case _:
-            raise _NotLiteralError(node, _WHY_NOT.get(type(node), ""))
+            raise NotLiteralError(node, _WHY_NOT.get(type(node), ""))
     return value
 
 
@@ -175,12 +203,12 @@ def _fold_dict(node: ast.Dict, constants: dict[str, Any]) -> dict[Any, Any]:
         folded = _fold(value, constants)
         if key is None:
             if not isinstance(folded, dict):
-                raise _NotLiteralError(value, "is no dictionary")
+                raise NotLiteralError(value, "is no dictionary")
             values |= folded
             continue
         name = _fold(key, constants)
         if not isinstance(name, str):
-            raise _NotLiteralError(key, "is a key, and JSON has only strings as keys")
+            raise NotLiteralError(key, "is a key, and JSON has only strings as keys")
         values[name] = folded
     return values
 
@@ -188,10 +216,10 @@ def _fold_dict(node: ast.Dict, constants: dict[str, Any]) -> dict[Any, Any]:
 def _fold_part(part: ast.expr, constants: dict[str, Any]) -> str:
     if isinstance(part, ast.FormattedValue):
         if part.conversion != -1 or part.format_spec:
-            raise _NotLiteralError(part)
+            raise NotLiteralError(part)
         value = _fold(part.value, constants)
         if not isinstance(value, str | int):
-            raise _NotLiteralError(part)
+            raise NotLiteralError(part)
         return str(value)
     return str(_fold(part, constants))
 
@@ -203,13 +231,13 @@ def _fold_operation(node: ast.BinOp, constants: dict[str, Any], written: ast.exp
         return left + right
     operation = _NUMBERS.get(type(node.op))
     if not numbers or operation is None:
-        raise _NotLiteralError(written)
+        raise NotLiteralError(written)
     if any(isinstance(side, int) and side.bit_length() > _MAX_BITS for side in (left, right)):
-        raise _NotLiteralError(written, "is too large")
+        raise NotLiteralError(written, "is too large")
     try:
         return operation(left, right)
     except ArithmeticError as error:
-        raise _NotLiteralError(written, f"cannot be computed: {error}") from None
+        raise NotLiteralError(written, f"cannot be computed: {error}") from None
 
 
 def _learn(statement: ast.stmt, constants: dict[str, Any]) -> None:
@@ -223,7 +251,7 @@ def _learn(statement: ast.stmt, constants: dict[str, Any]) -> None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         try:
             value = _fold(statement.value, constants)
-        except _NotLiteralError:
+        except NotLiteralError:
             pass
         else:
             if all(isinstance(target, ast.Name) for target in targets):
