@@ -1,7 +1,8 @@
 """A parent that is going to be killed: runs jobs that would survive it, and says when they work.
 
-`python parent_with_jobs.py COUNT [--fork FOLDER]`: COUNT jobs of each kind; with `--fork` a copy of
-it stays behind that holds every pipe.  Prints its mark when all of them work, and waits.
+`python parent_with_jobs.py COUNT [--node | --fork FOLDER]`: COUNT jobs of each kind; with `--node`
+of one kind in JavaScript, with `--fork` a copy of it stays behind that holds every pipe.  Prints
+its mark when all of them work, and waits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import MemoryStateStore
 
-WORKER = Path(__file__).parent.parent / "samples" / "workers" / "survives_its_parent.py"
+WORKERS = Path(__file__).parent.parent / "samples" / "workers"
+WORKER = WORKERS / "survives_its_parent.py"
+NODE_WORKER = WORKERS / "node" / "survives_its_parent.mjs"
 WAYS = ("sleeps", "is stuck in C", "is stopped", "ignores signals")
 
 
@@ -35,12 +38,13 @@ async def main(count: int) -> None:
 
     bus.subscribe(hear)
     service = ContextService(MemoryStateStore(), bus)
-    runner = ChildProcessRunner(WORKER)
+    in_node = "--node" in sys.argv
+    runner = ChildProcessRunner(NODE_WORKER, "node") if in_node else ChildProcessRunner(WORKER)
     jobs = [
         asyncio.create_task(
             runner.execute({"id": str(n), "data": way}, service.for_job(Scope(str(n), "q")))
         )
-        for n, way in enumerate(WAYS * count)
+        for n, way in enumerate(("is stuck",) * count if in_node else WAYS * count)
     ]
     for _ in jobs:
         await works.get()

@@ -139,3 +139,19 @@ async def test_twenty_megabytes_go_there_and_back(host: Host) -> None:
     """Faults 25 and 30: in many chunks, some of which end inside a character."""
     data = "é😀x" * 2_500_000
     assert await host.run("node/echo.mjs", data, **ISOLATED) == data
+
+
+async def test_full_pipes_on_all_sides_do_not_lock_up(host: Host) -> None:
+    """Faults 26: the job is larger than a pipe, and the worker writes before it reads."""
+    worker = host.folder / "floods.mjs"
+    worker.write_text(
+        "for (let n = 0; n < 2000; n += 1) { console.log('x'.repeat(500)); console.error(n) }\n"
+        "export default (job, ctx) => {\n"
+        "  for (let n = 0; n < 2000; n += 1) ctx.logger.info('y'.repeat(500))\n"
+        "  return job.data.length\n"
+        "}\n"
+    )
+    size = 5_000_000
+    assert await host.run(worker, "x" * size, **ISOLATED) == size
+    assert len(await host.printed()) == len(await host.printed("stderr")) == 2_000
+    assert len(await host.logs()) == 6_000

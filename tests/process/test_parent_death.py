@@ -60,6 +60,11 @@ async def test_nothing_survives_a_parent_that_is_killed() -> None:
         assert found == [[]] * 4
 
 
+async def test_no_node_survives_a_parent_that_is_killed() -> None:
+    """Faults 18: stuck in JavaScript, deaf, each with a process that left."""
+    assert await survivors_of_a_killed_parent("3", "--node", count=6) == []
+
+
 async def test_a_copy_of_the_parent_that_lives_on_does_not_keep_its_jobs(tmp_path: Path) -> None:
     """A forked copy holds every pipe open, so that the end of stdin never comes."""
     try:

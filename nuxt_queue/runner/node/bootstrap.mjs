@@ -15,7 +15,8 @@ const path = args.at(-1)
 const wire = process.env[ENV_WIRE_FDS]
 
 if (!wire) {
-  process.stderr.write(`a worker is started by its runner; try it with:  nq run ${path ?? 'worker.ts'}\n`)
+  const shown = path ?? 'worker.ts'
+  process.stderr.write(`a worker is started by its runner; try it with:  nq run ${shown}\n`)
   process.exit(2)
 }
 // The worker's own subprocesses are ordinary processes.

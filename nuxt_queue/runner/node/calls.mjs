@@ -37,7 +37,8 @@ export class Calls {
   make(method, params, label) {
     const call = new Call((resolve, reject) => {
       if (this.#closed) throw new PeerClosedError(`${label}: the job has ended`)
-      this.#peer.call(method, params).then(resolve, (error) => reject(explain(error, method, label)))
+      const answer = this.#peer.call(method, params)
+      answer.then(resolve, (error) => reject(explain(error, method, label)))
     })
     call.label = label
     this.#outstanding.add(call)

@@ -222,7 +222,7 @@ export class RunContext {
     if (typeof event === 'string') return this.flow.emit(event, payload)
     if (typeof event?.data?.name !== 'string') {
       throw new TypeError(
-        "an event is { type: 'emit', data: { name: 'model.trained', ... } }, or a name and a payload",
+        "an event is a name and a payload, or { type: 'emit', data: { name: 'trained', … } }",
       )
     }
     const { name, ...rest } = event.data

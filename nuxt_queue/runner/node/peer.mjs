@@ -38,7 +38,7 @@ class Reply {
   }
 }
 
-/** Sends calls and matches their answers; hands incoming requests to `serve(method, params, reply)`. */
+/** Sends calls, matches their answers; hands requests to `serve(method, params, reply)`. */
 export class Peer {
   #send
   #serve
@@ -160,18 +160,20 @@ function idOf(message, exactId) {
 }
 
 function isResponse(value) {
-  return isObject(value) && !(hasOwn(value, 'method')) && (hasOwn(value, 'result') || hasOwn(value, 'error'))
+  if (!isObject(value) || hasOwn(value, 'method')) return false
+  return hasOwn(value, 'result') || hasOwn(value, 'error')
 }
 
 function isNotification(value) {
-  return isObject(value) && !(hasOwn(value, 'id')) && !requestProblem(value)
+  return isObject(value) && !hasOwn(value, 'id') && !requestProblem(value)
 }
 
 function requestProblem(message) {
   if (!isObject(message)) return 'a message must be an object'
   if (message.jsonrpc !== '2.0') return '"jsonrpc" must be "2.0"'
   if (typeof message.method !== 'string') return '"method" must be a string'
-  if (hasOwn(message, 'params') && (typeof message.params !== 'object' || message.params === null)) {
+  const { params } = message
+  if (hasOwn(message, 'params') && (typeof params !== 'object' || params === null)) {
     return '"params" must be an object or an array'
   }
   if (hasOwn(message, 'id') && !isId(message.id)) return '"id" must be a string, a number or null'
@@ -179,8 +181,9 @@ function requestProblem(message) {
 }
 
 function responseProblem(message) {
-  if (message.jsonrpc !== '2.0' || hasOwn(message, 'result') === hasOwn(message, 'error')) return true
-  if (!(hasOwn(message, 'error'))) return false
+  if (message.jsonrpc !== '2.0') return true
+  if (hasOwn(message, 'result') === hasOwn(message, 'error')) return true
+  if (!hasOwn(message, 'error')) return false
   const { error } = message
   return !isObject(error) || !Number.isInteger(error.code) || typeof error.message !== 'string'
 }

@@ -1,5 +1,5 @@
 /**
- * What of JavaScript JSON can hold: the same strictness as the other side, the same documented forms.
+ * What of JavaScript JSON can hold: as strict as the other side, and with the same forms.
  *
  * Nothing is dropped or turned into a string silently, but for one custom of the language: a
  * property that is `undefined` is one that is not there.
@@ -7,7 +7,7 @@
 
 import { ValuePathError } from './errors.mjs'
 
-// A value travels inside a message; the line as a whole must stay within the 512 levels of the host.
+// A value travels inside a message, which as a whole must stay within the host's 512 levels.
 const VALUE_DEPTH = 500
 const PATH_SHOWN = 80
 
