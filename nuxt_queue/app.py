@@ -26,7 +26,6 @@ from nuxt_queue.errors import (
 from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
 from nuxt_queue.runner import ChildProcessRunner, Limits
-from nuxt_queue.runner.nodejs import NODE_RUNTIMES
 from nuxt_queue.runner.programs import resolve_command
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
@@ -142,11 +141,6 @@ def child_runner(
     """
     name = entry.worker["runtime"]
     runtime = settings.runtime(name)
-    is_node = name in NODE_RUNTIMES
-    if runtime.process == "fork" or (runtime.process == "reuse" and not is_node):
-        raise ConfigError(
-            f'runtimes.{name}.process is "{runtime.process}", which is not there yet; use "spawn"'
-        )
     stated = ProcessSettings.among(entry.worker).below(entry.abs_path.parent)
     given = stated.over(runtime.below(settings.root))
     return ChildProcessRunner(
@@ -163,7 +157,8 @@ def child_runner(
         limits=Limits(
             given.memory_mb, given.cpu_seconds, given.open_files, given.file_mb, given.processes
         ),
-        reuse=runtime.process == "reuse" if is_node else None,
+        process=runtime.process,
+        preload=runtime.preload,
     )
 
 

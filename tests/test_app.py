@@ -120,7 +120,10 @@ async def test_workers_run_on_the_python_of_the_projects_virtual_environment(
         ),
         ('command = "python9"', 'there is no "python9" on the path ('),
         ('command = "bin/python"', "{root}/bin/python does not exist; name another program"),
-        ('process = "fork"', 'process is "fork", which is not there yet; use "spawn"'),
+        (
+            'process = "fork"\ncommand = "env --script"',
+            'process is "fork", but its command runs one job and ends; use "spawn"',
+        ),
     ],
 )
 async def test_a_runtime_that_cannot_be_had_is_a_problem_that_says_how_to_fix_it(

@@ -34,6 +34,7 @@ _DEFAULT_TIMEOUT_MS = 300_000
 _PROCESS = {"node": "reuse"}
 
 Text = Annotated[str, Field(min_length=1)]
+ModuleName = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9_+-]+$")]
 
 # A notebook becomes a worker first; the others hold the configs of workers.
@@ -52,6 +53,7 @@ class RuntimeConfig(ProcessSettings):
         timeout_ms: The limit of one attempt when the worker states none (wire: `timeout`).
         args: Arguments between the command and the worker.
         process: How a process is had: a fresh one, a fork of a warm one, or a warm one again.
+        preload: The modules that a process to be forked imports, so that no job has to.
         suffixes: The files that are workers of this runtime; the config of `x.pl` is in `x.pl.toml`
             or `x.pl.json` beside it.
     """
@@ -67,6 +69,9 @@ class RuntimeConfig(ProcessSettings):
     args: list[str] = Field([], description="a list of strings")
     process: Literal["spawn", "fork", "reuse"] = Field(
         "spawn", description='"spawn", "fork" or "reuse"'
+    )
+    preload: list[ModuleName] = Field(
+        [], description='a list of modules to import, such as ["pandas"]'
     )
     suffixes: list[Suffix] = Field([], description='a list of file suffixes such as [".pl"]')
 
@@ -207,6 +212,8 @@ def _runtime(name: str, settings: Mapping[str, Any], where: str) -> RuntimeConfi
         "timeout": _TIMEOUT_MS.get(name, _DEFAULT_TIMEOUT_MS),
         "process": _PROCESS.get(name, "spawn"),
     }
+    if settings.get("preload") and settings.get("process") != "fork":
+        raise ConfigError(f'{where}.preload is for process = "fork"; state that as well')
     if name not in KNOWN_RUNTIMES:
         if "command" not in settings and "venv" not in settings:
             close = closest(name, KNOWN_RUNTIMES)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nuxt_queue.errors import ConfigError
+from nuxt_queue.runner.forked import ForkedProcesses
 from nuxt_queue.runner.fresh import FreshProcesses, ProcessSource
-from nuxt_queue.runner.launch import LaunchOptions
+from nuxt_queue.runner.launch import Launch, LaunchOptions
 from nuxt_queue.runner.pool import WarmProcesses
 from nuxt_queue.runner.process import Timeouts
 from nuxt_queue.runner.run import JobRun, Terms
@@ -88,8 +89,7 @@ class ChildProcessRunner:
                 raise ConfigError(f"{name} is {value!r}; give {unit} above 0")
         self.launch = make_launch(runtime, Path(worker_path), LaunchOptions(**options))
         self.terms = Terms(timeout_ms, max_message, max_output, timeouts)
-        source = WarmProcesses if self.launch.reuse else FreshProcesses
-        self.processes: ProcessSource = source(self.launch, max_message, timeouts)
+        self.processes: ProcessSource = _source(self.launch)(self.launch, max_message, timeouts)
 
     def create_handler(self) -> JobHandler:
         """Return the handler that a manager registers like any other."""
@@ -116,3 +116,9 @@ class ChildProcessRunner:
 
     def _run(self, job_context: JobContext) -> JobRun:
         return JobRun(self.launch, self.processes, self.terms, job_context)
+
+
+def _source(launch: Launch) -> Callable[[Launch, int, Timeouts], ProcessSource]:
+    if launch.preload is not None:
+        return ForkedProcesses
+    return WarmProcesses if launch.reuse else FreshProcesses

@@ -80,6 +80,7 @@ class Launch:
             and stdout, and `NQ_STDOUT_FD` names where a worker that takes it off them can print.
         announces_start: The worker says when its file is imported and its handler called.
         reuse: A process runs one job after another, and says whether it can take the next.
+        preload: What the process that this one is a copy of has imported; None when it is no copy.
         javascript: The worker's numbers are doubles: an integer that one would round is refused.
     """
 
@@ -90,6 +91,7 @@ class Launch:
     private_wire: bool = False
     announces_start: bool = False
     reuse: bool = False
+    preload: tuple[str, ...] | None = None
     javascript: bool = False
 
 
@@ -105,7 +107,8 @@ class LaunchOptions:
         env_passthrough: Names of the parent's variables to hand on.
         cwd: Where it runs; the worker's own folder when left out, as a notebook's kernel does.
         limits: What it may use.
-        reuse: Whether a process runs one job after another; the runtime's own way when None.
+        process: How a process is had, `spawn`, `fork` or `reuse`; the runtime's own way when None.
+        preload: The modules that a process to be forked imports.
     """
 
     command: tuple[str, ...] = ()
@@ -114,7 +117,8 @@ class LaunchOptions:
     env_passthrough: Sequence[str] = ()
     cwd: Path | None = None
     limits: Limits = Limits()
-    reuse: bool | None = None
+    process: str | None = None
+    preload: Sequence[str] = ()
 
 
 def worker_file(worker: Path) -> Path:

@@ -42,7 +42,12 @@ def node_launch(runtime: str, path: Path, options: LaunchOptions) -> Launch:
     native = path.suffix in _TYPESCRIPT and _tsx_of(path) is None
     if native and not _strips_types(version):
         raise ConfigError(_no_typescript(path, version))
-    reuse = NODE_RUNTIMES[runtime] if options.reuse is None else options.reuse
+    process = options.process or ("reuse" if NODE_RUNTIMES[runtime] else "spawn")
+    if process == "fork":
+        raise ConfigError(
+            f'runtimes.{runtime}.process is "fork", which only Python can; use "reuse"'
+        )
+    reuse = process == "reuse"
     limits = options.limits
     return Launch(
         (

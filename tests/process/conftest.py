@@ -24,6 +24,8 @@ NODE_PACKAGES = Path(__file__).parent.parent / "node" / "node_modules"
 # Every wait of the suite: long enough for a loaded machine, short enough for a hang.
 WAIT_S = 20.0
 # Short steps, so that what they bound can be tested in no time.
+# A module that sets `HOSTS` to it holds for a process that was started and for one that was forked.
+BOTH_WAYS = ("spawn", "fork")
 QUICK = Timeouts(cancel_s=0.3, exit_s=0.3, close_s=0.1, term_s=0.3, drain_s=0.3)
 SCOPE = Scope("job1", "q", "run1", "f", "train", "run1__train__attempt-1")
 
@@ -33,17 +35,27 @@ class Host:
 
     Attributes:
         folder: An empty folder of the test.
+        process: How a worker in Python has its process, unless a test says so itself.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, process: str = "spawn") -> None:
+        self.folder, self.process = folder, process
+        self._runners: list[ChildProcessRunner] = []
         self.state = MemoryStateStore()
         self.service = ContextService(self.state, EventBus(MemoryEventStream(max_events=100_000)))
 
     def runner(self, worker: str | Path, **options: Any) -> ChildProcessRunner:
         """Make a runner of a sample worker, or of a file."""
         path = worker if isinstance(worker, Path) else WORKERS / worker
-        return ChildProcessRunner(path, **{"timeout_ms": 15_000, **options})
+        way = {"process": self.process} if options.get("runtime", "python") == "python" else {}
+        runner = ChildProcessRunner(path, **{"timeout_ms": 15_000, **way, **options})
+        self._runners.append(runner)
+        return runner
+
+    async def close(self) -> None:
+        """Close the runners that were made."""
+        for runner in self._runners:
+            await runner.close()
 
     async def run(
         self, worker: str | Path, data: Any = None, *, scope: Scope = SCOPE, **options: Any
@@ -126,16 +138,25 @@ def node_project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module with a host for each of its `HOSTS`."""
+    ways = getattr(metafunc.module, "HOSTS", None)
+    if ways and "host" in metafunc.fixturenames:
+        metafunc.parametrize("host", ways, indirect=True)
+
+
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
+async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Host]:
     """A host; after the test no child and no descriptor of its jobs is left."""
     reaper().start()
     before = descriptors()
     problems: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: problems.append(context))
-    yield Host(tmp_path)
+    host = Host(tmp_path, getattr(request, "param", "spawn"))
+    yield host
     async with asyncio.timeout(WAIT_S):
+        await host.close()
         while descriptors() - before or children():  # noqa: ASYNC110 transports close turns later
             await asyncio.sleep(0.01)
     assert problems == []

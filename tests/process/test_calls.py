@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nuxt_queue.errors import HandlerError
-from tests.process.conftest import Host
+from tests.process.conftest import BOTH_WAYS, Host
+
+HOSTS = BOTH_WAYS
 
 
 @pytest.mark.parametrize("in_a_coroutine", [False, True], ids=["plain", "coroutine"])

@@ -9,7 +9,9 @@ import pytest
 
 from nuxt_queue.errors import HandlerError, WorkerCancelledError
 from nuxt_queue.runner import JobHandle, Timeouts
-from tests.process.conftest import QUICK, SCOPE, WAIT_S, Host, is_alive, settled
+from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WAIT_S, Host, is_alive, settled
+
+HOSTS = BOTH_WAYS
 
 
 async def working(host: Host, way: str, timeouts: Timeouts = QUICK) -> JobHandle:

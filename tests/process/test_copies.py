@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.process.conftest import QUICK, Host
+from tests.process.conftest import BOTH_WAYS, QUICK, Host
+
+HOSTS = BOTH_WAYS
 
 WAYS: dict[str, Any] = {
     "fork": {"copy exited": 0, "state": 5},

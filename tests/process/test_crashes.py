@@ -14,7 +14,9 @@ import pytest
 from nuxt_queue.errors import HandlerError, WorkerCrashedError
 from nuxt_queue.runner import ChildProcessRunner
 from nuxt_queue.services.state import MemoryStateStore
-from tests.process.conftest import QUICK, SCOPE, WAIT_S, Host, settled
+from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WAIT_S, Host, settled
+
+HOSTS = BOTH_WAYS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ import pytest
 
 from nuxt_queue.errors import HandlerError, WorkerCrashedError, WorkerTimeoutError
 from nuxt_queue.runner import Timeouts
-from tests.process.conftest import QUICK, SCOPE, WAIT_S, Host, is_alive, settled
+from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WAIT_S, Host, is_alive, settled
+
+HOSTS = BOTH_WAYS
 
 
 @pytest.mark.parametrize("way", ["sleep", "loop", "regex", "coroutine"])
@@ -65,7 +67,8 @@ async def test_a_timeout_of_a_millisecond_has_one_outcome(host: Host) -> None:
         outcome = await settled(job)
         assert outcome == "x" or type(outcome) is WorkerTimeoutError
         ends.append(outcome)
-    assert type(ends[0]) is WorkerTimeoutError
+    if host.process == "spawn":  # a copy may well be as quick as that
+        assert type(ends[0]) is WorkerTimeoutError
 
 
 @pytest.mark.parametrize(

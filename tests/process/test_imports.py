@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from nuxt_queue.errors import HandlerError
-from tests.process.conftest import QUICK, WORKERS, Host
+from tests.process.conftest import BOTH_WAYS, QUICK, WORKERS, Host
+
+HOSTS = BOTH_WAYS
 
 BROKEN: dict[str, tuple[str, str, int | None]] = {
     "missing_package.py": (

@@ -12,7 +12,9 @@ import pytest
 from nuxt_queue.errors import ConfigError, HandlerError, ValuePathError, WorkerStartError
 from nuxt_queue.runner import ChildProcessRunner
 from nuxt_queue.services.scope import Scope
-from tests.process.conftest import SCOPE, WAIT_S, WORKERS, Host
+from tests.process.conftest import BOTH_WAYS, SCOPE, WAIT_S, WORKERS, Host
+
+HOSTS = BOTH_WAYS
 
 
 @pytest.mark.parametrize("worker", ["echo.py", "async_echo.py"])
@@ -131,7 +133,7 @@ async def test_two_jobs_at_once_in_one_runner_share_nothing(host: Host, tmp_path
 
 async def test_a_job_loads_little_of_the_standard_library(host: Host) -> None:
     """Section 0 row 4 of the faults: a plain handler pays for no event loop."""
-    modules = set(await host.run("lists_modules.py"))
+    modules = set(await host.run("lists_modules.py", process="spawn"))
 
     for name in (
         "asyncio",

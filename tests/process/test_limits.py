@@ -15,7 +15,9 @@ from nuxt_queue.errors import ConfigError, HandlerError, WorkerCrashedError
 from nuxt_queue.registry import read_worker
 from nuxt_queue.runner import ChildProcessRunner, Limits
 from nuxt_queue.runner.run import JobRun
-from tests.process.conftest import SCOPE, WAIT_S, WORKERS, Host
+from tests.process.conftest import BOTH_WAYS, SCOPE, WAIT_S, WORKERS, Host
+
+HOSTS = BOTH_WAYS
 
 MIB = 1024 * 1024
 

@@ -10,7 +10,9 @@ import pytest
 
 from nuxt_queue.errors import HandlerError, WorkerCrashedError
 from nuxt_queue.runner.fresh import FreshProcesses
-from tests.process.conftest import QUICK, SCOPE, WORKERS, Host, settled
+from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WORKERS, Host, settled
+
+HOSTS = BOTH_WAYS
 
 
 async def test_everything_that_is_printed_is_a_log_line_and_nothing_else(host: Host) -> None:

@@ -1,0 +1,227 @@
+"""The fork server: imports once what jobs need, then forks a copy of itself for each job.
+
+It has one thread, no event loop and no TLS, since what another thread holds at a fork is held for
+ever in the copy.  It is told what to do over a socket, a message at a time, and a copy gets its
+ends of the pipes with the message:
+
+```
+-> {"worker": "/w/a.py", "cwd": "/w", "env": {"NQ_COOKIE": ...}} and four descriptors
+<- {"pid": 7}     the copy leads a session of its own and carries its mark; it waits for a byte
+-> {"reap": 7}    the parent has seen its end
+<- {"returncode": 0}
+```
+
+It reaps nothing by itself: until its parent has killed the group of a copy, the copy's number must
+stay its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+
+from nuxt_queue.rpc import methods
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+__all__ = ["run_and_end", "serve"]
+
+# What the SDK loads only when a job needs it: here it costs no job anything.
+_LATER = ("nuxt_queue.rpc.forms", "nuxt_queue.sdk.failures", "nuxt_queue.sdk.loop")
+_MESSAGE_BYTES = 1 << 17
+_ENDS = 4  # requests, answers, stdout, stderr
+_ENV_START = 47  # of the fields of /proc/self/stat that follow the name: where the environment is
+# A stop of the whole service signals every process of it: the server ends with its parent.
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What holds data back, the outer ones first: text over bytes, compressed over plain.
+_FILE: Any = io.IOBase.__base__  # the class in C: an abstract one takes its time to tell
+_FILES: tuple[tuple[type, ...], ...] = (
+    (io.TextIOBase,),
+    (io.BufferedIOBase,),
+    (io.BufferedWriter, io.BufferedRandom),
+)
+_exit_code = 1
+
+
+def serve(control_fd: int, preload: Sequence[str]) -> str:
+    """Serve until the parent hangs up.
+
+    Args:
+        control_fd: The socket to the parent.
+        preload: The modules to import.
+
+    Returns:
+        In each copy, the path of the worker that it is to run; never in the server.
+    """
+    atexit.register(_end)  # the first to be registered is the last to be called
+    control = socket.socket(fileno=control_fd)
+    for unused in os.environ.pop(methods.ENV_WIRE_FDS).split(","):
+        os.close(int(unused))
+    dispositions = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPS}
+    # A parent that ignores SIGCHLD hands that down, and then no exit code could be had.
+    dispositions[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    gc.disable()
+    problems = [
+        problem for name in (*_LATER, *preload) if (problem := _load(name))
+    ] + _lost_threads()
+    mark = _Mark()
+    gc.collect()
+    gc.freeze()  # so that collecting in a copy does not touch, and so copy, the server's memory
+    for stream in (sys.stdout, sys.stderr):  # else each copy would print it
+        stream.flush()
+    control.send(json.dumps({"problems": problems}).encode())
+    while True:
+        message, ends, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, _ENDS)
+        if not message:
+            os._exit(0)
+        request = json.loads(message)
+        answer = _reap(request["reap"]) if "reap" in request else _fork(request, mark)
+        if answer is None:
+            control.close()
+            return _become(request, ends, dispositions)
+        for fd in ends:
+            os.close(fd)
+        control.send(json.dumps(answer).encode())
+        _seed()
+
+
+def _load(name: str) -> str | None:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:  # noqa: BLE001 a job that needs it says the same, with the place
+        return f"cannot preload {name}: {type(error).__name__}: {error}"
+    return None
+
+
+def _lost_threads() -> list[str]:
+    """Name the threads that importing has started: no copy has them."""
+    names = [thread.name for thread in threading.enumerate()[1:]]
+    return [f"preloading has started threads, which no copy has: {', '.join(names)}"] * bool(names)
+
+
+def _reap(pid: int) -> dict[str, Any]:
+    _, status = os.waitpid(pid, 0)
+    return {"returncode": os.waitstatus_to_exitcode(status)}
+
+
+def _fork(request: dict[str, Any], mark: _Mark) -> dict[str, Any] | None:
+    """Make a copy that leads a session and carries its mark; None in the copy."""
+    ready, is_ready = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(is_ready)
+        os.close(ready)
+        return {"errno": error.errno}
+    if pid == 0:
+        os.close(ready)
+        os.setsid()
+        mark.write(request["env"][methods.ENV_COOKIE])
+        os.close(is_ready)
+        return None
+    os.close(is_ready)
+    os.read(ready, 1)  # its end, or the copy's
+    os.close(ready)
+    return {"pid": pid}
+
+
+def _become(request: dict[str, Any], ends: Sequence[int], dispositions: dict[Any, Any]) -> str:
+    """Take on, in the copy, everything that `exec` gives to a process."""
+    requests, answers, printed, complaints = ends
+    for fd, standard in ((requests, 0), (answers, 1), (complaints, 2)):
+        os.dup2(fd, standard)
+        os.close(fd)
+    if not os.read(0, 1):  # the parent has given it up
+        os._exit(0)
+    for number, disposition in dispositions.items():
+        if disposition is not None:
+            signal.signal(number, disposition)
+    os.environ.update(request["env"])
+    os.environ[methods.ENV_STDOUT_FD] = str(printed)
+    os.chdir(request["cwd"])
+    gc.enable()
+    worker: str = request["worker"]
+    sys.argv = [worker]
+    sys.path.append(os.path.dirname(worker))
+    return worker
+
+
+def _seed() -> None:
+    """Give the next copy random numbers of its own; `random` does so by itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+class _Mark:
+    """The mark in the environment that `/proc` shows of a process.
+
+    That is the memory which the process was started with, whatever it has set since.  A copy has
+    the server's, and would be taken for it, as would everything that it forks: so it writes its own
+    mark in that place.
+    """
+
+    def __init__(self) -> None:
+        with open("/proc/self/environ", "rb") as file:
+            block = file.read()
+        with open("/proc/self/stat", "rb") as file:
+            start = int(file.read().rpartition(b")")[2].split()[_ENV_START])
+        name = f"{methods.ENV_COOKIE}=".encode()
+        before, _, rest = (b"\0" + block).partition(b"\0" + name)
+        self._address = start + len(before) + len(name)
+        self._size = len(rest.partition(b"\0")[0])
+        self.write(os.environ[methods.ENV_COOKIE])  # what cannot be done fails here, and not a job
+
+    def write(self, mark: str) -> None:
+        """Write a mark that is not longer than the server's own."""
+        memory = os.open("/proc/self/mem", os.O_WRONLY)
+        os.pwrite(memory, mark.encode().ljust(self._size, b":"), self._address)
+        os.close(memory)
+
+
+def run_and_end(run: Callable[[str], None], worker: str) -> None:
+    """Run a worker in its copy, and have the copy end where an interpreter would begin to.
+
+    Threads are waited for and `atexit` hooks called, as ever.  To take down all modules that the
+    server has loaded would take many times as long as it takes to make the copy.
+    """
+    global _exit_code  # noqa: PLW0603 for the hook, which is not told
+    try:
+        run(worker)
+    except SystemExit as error:
+        code = error.code
+        _exit_code = 0 if code is None else code & 0xFF if isinstance(code, int) else 1
+        raise
+    _exit_code = 0
+
+
+def _end() -> None:
+    """Write out what the copy has left unwritten, and end."""
+    for stream in (sys.stdout, sys.stderr):
+        _quietly(stream, "flush")
+    # None that was there before the fork is among the objects: those are frozen.
+    files = [thing for thing in gc.get_objects() if issubclass(type(thing), _FILE)]
+    for kinds in _FILES:
+        for file in files:
+            is_last = isinstance(file, _FILES[-1])
+            if isinstance(file, kinds) and is_last == (kinds is _FILES[-1]):
+                _quietly(file, "close")
+    os._exit(_exit_code)
+
+
+def _quietly(file: Any, method: str) -> None:
+    try:
+        getattr(file, method)()
+    except Exception:  # noqa: BLE001 closed already, a full disk, a class of the user's
+        return
