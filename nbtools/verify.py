@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,9 +156,11 @@ def _said(name: str, text: str) -> str:
 
 def _handler_of(entry: WorkerEntry) -> Any:
     text = entry.abs_path.read_text("utf-8")
-    namespace: dict[str, Any] = {"__name__": entry.abs_path.stem, "__file__": str(entry.abs_path)}
-    exec(compile(text, str(entry.abs_path), "exec", dont_inherit=True), namespace)  # noqa: S102 what --verify is for
-    return namespace[_started(text)]
+    module = types.ModuleType(f"verified {entry.name}")
+    module.__file__ = str(entry.abs_path)
+    sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
+    exec(compile(text, str(entry.abs_path), "exec", dont_inherit=True), vars(module))  # noqa: S102 what --verify is for
+    return getattr(module, _started(text))
 
 
 def _started(text: str) -> str:
