@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,14 +96,13 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
         assert options.path is not None  # every entry of a scan has one
         entry = next(e for e in workers.entries if e.abs_path == options.path)
         runner = child_runner(settings, entry, options.timeout_ms)
-        runners.push_async_callback(runner.close)
         return runner.create_handler()
 
     contexts = ContextService(state, bus, flows, flows)
     manager = MemoryWorkerManager(contexts, runtimes=child_processes)
     looking_after = asyncio.create_task(flows.serve())
     try:
-        async with AsyncExitStack() as runners, manager:
+        async with manager:
             for entry in workers.entries:
                 try:
                     options = worker_options(entry)

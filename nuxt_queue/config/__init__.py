@@ -3,15 +3,18 @@
 from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.project import (
     KNOWN_RUNTIMES,
+    NODE_SUFFIXES,
     ProjectConfig,
     RedisConfig,
     RuntimeConfig,
+    home_runtime,
 )
 from nuxt_queue.config.warnings import config_warnings
 from nuxt_queue.config.worker import FlowConfig, QueueConfig, WorkerConfig, complete_config
 
 __all__ = [
     "KNOWN_RUNTIMES",
+    "NODE_SUFFIXES",
     "FlowConfig",
     "ProcessSettings",
     "ProjectConfig",
@@ -21,4 +24,5 @@ __all__ = [
     "WorkerConfig",
     "complete_config",
     "config_warnings",
+    "home_runtime",
 ]

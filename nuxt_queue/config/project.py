@@ -23,9 +23,18 @@ from nuxt_queue.errors import ConfigError
 if TYPE_CHECKING:
     from nuxt_queue.config.worker import WorkerConfig
 
-__all__ = ["KNOWN_RUNTIMES", "ProjectConfig", "RedisConfig", "RuntimeConfig"]
+__all__ = [
+    "KNOWN_RUNTIMES",
+    "NODE_SUFFIXES",
+    "ProjectConfig",
+    "RedisConfig",
+    "RuntimeConfig",
+    "home_runtime",
+]
 
 KNOWN_RUNTIMES = ("python", "node", "node-isolated", "inprocess")
+# What the host takes for workers beside Python; they run in Node.
+NODE_SUFFIXES = frozenset({".ts", ".js", ".mjs", ".cjs", ".mts", ".cts"})
 
 _TABLE = "[tool.nuxt-queue]"
 _TEXT = "a string that is not empty"
@@ -205,6 +214,11 @@ class ProjectConfig:
         _refuse_claimed_twice(runtimes, where)
         workers = file.parent / table.workers if table.workers else None
         return cls(file.parent, workers, {**_built_in(), **runtimes}, table.redis)
+
+
+def home_runtime(suffix: str) -> str:
+    """Return the runtime of a worker file that names none."""
+    return "node" if suffix in NODE_SUFFIXES else "python"
 
 
 def _runtime(name: str, settings: Mapping[str, Any], where: str) -> RuntimeConfig:

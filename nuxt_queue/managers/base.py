@@ -22,6 +22,7 @@ from nuxt_queue.managers.workers import (
     Runtimes,
     WorkerInfo,
     child_processes,
+    file_runtime,
     job_handler,
 )
 from nuxt_queue.rpc.codec import decode, encode
@@ -71,6 +72,7 @@ class WorkerManager(ABC):
     ) -> None:
         self._contexts = contexts
         self._runtimes = runtimes or child_processes
+        self._registered: list[WorkerInfo] = []  # those that were replaced, too
         self._clock = clock or LoopClock()
         self._events = QueueEvents()
         self._workers: dict[str, QueueWorker] = {}
@@ -124,11 +126,12 @@ class WorkerManager(ABC):
             queue_name=queue,
             job_name=job,
             handler=job_handler(handler, options, self._runtimes),
-            runtime=options.runtime or ("inprocess" if handler else "python"),
+            runtime="inprocess" if handler else file_runtime(options),
             concurrency=options.concurrency,
             autorun=options.autorun,
             options=options,
         )
+        self._registered.append(info)
         self._workers.setdefault(queue, QueueWorker(queue)).add(info)
         await self._worker_changed(queue)
         return info
@@ -230,6 +233,8 @@ class WorkerManager(ABC):
         self._closed = True
         await self._shut()
         await self._events.drain(self.cancel_s)
+        for info in self._registered:
+            await info.close()
 
     @abstractmethod
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:

@@ -6,12 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from nuxt_queue.config import KNOWN_RUNTIMES, home_runtime
 from nuxt_queue.errors import QueueError, WorkerNotFoundError
 from nuxt_queue.managers.attempt import Work
 from nuxt_queue.managers.options import Limiter, WorkerOptions
 from nuxt_queue.services.context import JobContext, JobHandler
 
-__all__ = ["QueueWorker", "Runtimes", "WorkerInfo", "child_processes", "job_handler"]
+__all__ = [
+    "QueueWorker",
+    "Runtimes",
+    "WorkerInfo",
+    "child_processes",
+    "file_runtime",
+    "job_handler",
+]
 
 Runtimes = Callable[[WorkerOptions], JobHandler]
 """Makes the handler of a worker file; raises QueueError for a runtime it does not know."""
@@ -33,6 +41,12 @@ class WorkerInfo:
         """Return what an attempt needs; a worker file's runtime keeps the time itself."""
         timeout_ms = None if self.options.path else self.options.timeout_ms
         return Work(self.handler, timeout_ms, self.options.subscribes)
+
+    async def close(self) -> None:
+        """Let go of what the handler of a worker file keeps ready, such as warm processes."""
+        close = getattr(self.handler, "close", None)
+        if self.options.path is not None and close is not None:
+            await close()
 
 
 @dataclass(slots=True)
@@ -92,20 +106,25 @@ def job_handler(
     return handler
 
 
+def file_runtime(options: WorkerOptions) -> str:
+    """Return the runtime of a worker file: the one that was asked for, or its language's."""
+    return options.runtime or home_runtime(options.path.suffix if options.path else "")
+
+
 def child_processes(options: WorkerOptions) -> JobHandler:
-    """Make a handler that runs a worker file in a fresh Python process for each job.
+    """Make a handler that runs the jobs of a worker file in processes of Python or Node.
 
     Raises:
         QueueError: The file is missing or the runtime is unknown.
         ConfigError: The runner refuses the file or its settings.
     """
-    runtime = options.runtime or "python"
+    runtime = file_runtime(options)
     if runtime == "inprocess":
         raise QueueError('runtime "inprocess" needs a handler: a Python callable (job, ctx)')
-    if runtime != "python":
-        raise QueueError(f'unknown runtime "{runtime}"; known: inprocess, python')
+    if runtime not in KNOWN_RUNTIMES:
+        raise QueueError(f'unknown runtime "{runtime}"; known: {", ".join(KNOWN_RUNTIMES)}')
     if options.path is None:
-        raise QueueError('runtime "python" needs opts.path, the worker file')
+        raise QueueError(f'runtime "{runtime}" needs opts.path, the worker file')
     from nuxt_queue.runner.child import ChildProcessRunner
 
     if options.timeout_ms is None:

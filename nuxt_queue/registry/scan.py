@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nuxt_queue.config import KNOWN_RUNTIMES, ProjectConfig, WorkerConfig, config_warnings
+from nuxt_queue.config import (
+    KNOWN_RUNTIMES,
+    NODE_SUFFIXES,
+    ProjectConfig,
+    WorkerConfig,
+    config_warnings,
+    home_runtime,
+)
 from nuxt_queue.errors import ConfigError, RegistryError, WorkerLoadError, WorkerNotFoundError
 from nuxt_queue.registry.entry import Problem, WorkerEntry
 from nuxt_queue.registry.flows import plan_flows
@@ -23,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ScanResult", "read_worker", "scan"]
 
 _SUFFIX = ".py"
-# What the host takes for workers beside Python.
-_NODE_SUFFIXES = frozenset({".ts", ".js", ".mjs", ".cjs", ".mts", ".cts"})
+_KINDS = {"python": "py", "node": "ts"}
 # Which of the built-in runtimes a file of a kind may ask for.
 _RUNTIMES = {
     "py": frozenset({"python", "inprocess"}),
@@ -134,7 +140,7 @@ class _Project:
     def suffixes(self) -> frozenset[str]:
         runtimes = self.settings.runtimes.values() if self.settings else ()
         return frozenset(
-            _NODE_SUFFIXES.union({_SUFFIX}, *(runtime.suffixes for runtime in runtimes))
+            NODE_SUFFIXES.union({_SUFFIX}, *(runtime.suffixes for runtime in runtimes))
         )
 
     def claimed_by(self, path: Path) -> str | None:
@@ -174,7 +180,7 @@ def _is_folder(path: Path) -> bool:
 
 def _only_declares(path: Path) -> bool:
     """Tell whether a file only declares types: `x.d.ts`."""
-    return path.suffix in _NODE_SUFFIXES and Path(path.stem).suffix == ".d"
+    return path.suffix in NODE_SUFFIXES and Path(path.stem).suffix == ".d"
 
 
 def _add(
@@ -207,7 +213,7 @@ def _read(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
     _refuse_name(path, name, runtime)
     if runtime:
         return _read_other(path, project, runtime)
-    kind, home = ("ts", "node") if path.suffix in _NODE_SUFFIXES else ("py", "python")
+    kind, home = _KINDS[home_runtime(path.suffix)], home_runtime(path.suffix)
     source = _source(path, kind)
     try:
         config = WorkerConfig.read({"runtime": home, **source.config}, stem=name)
@@ -273,7 +279,7 @@ def _refuse_name(path: Path, name: str, claimed_by: str | None) -> None:
         reason = "its path is not UTF-8; rename it"
     elif _only_declares(path):
         reason = "only declares types, and a worker is code"
-    elif claimed_by or path.suffix in _NODE_SUFFIXES:
+    elif claimed_by or path.suffix in NODE_SUFFIXES:
         return
     elif path.suffix == ".ipynb":
         reason = f"is a notebook; make a worker of it first: nq-export {path.name}"

@@ -92,8 +92,12 @@ class ChildProcessRunner:
         self.processes: ProcessSource = _source(self.launch)(self.launch, max_message, timeouts)
 
     def create_handler(self) -> JobHandler:
-        """Return the handler that a manager registers like any other."""
-        return self.execute
+        """Return the handler that a manager registers, and closes when it closes."""
+        return self
+
+    async def __call__(self, job: Mapping[str, Any], job_context: JobContext) -> Any:
+        """Do as `execute` does."""
+        return await self.execute(job, job_context)
 
     def start(self, job: Mapping[str, Any], job_context: JobContext) -> JobHandle:
         """Start a job and return a handle on it."""

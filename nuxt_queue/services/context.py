@@ -263,7 +263,8 @@ class JobContext:
     }
 
 
-# What a manager runs: the job as the wire has it, and the calls that the job may make.
+# What a manager runs: the job as the wire has it, and the calls that the job may make.  One made
+# of a worker file may have `close`, which its manager awaits when it closes.
 JobHandler = Callable[[dict[str, Any], JobContext], Awaitable[Any]]
 
 

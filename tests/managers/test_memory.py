@@ -107,7 +107,10 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_hold_up_the_end(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"runtime": "ruby", "path": "w.rb"}, 'unknown runtime "ruby"; known: inprocess, python'),
+        (
+            {"runtime": "ruby", "path": "w.rb"},
+            'unknown runtime "ruby"; known: python, node, node-isolated, inprocess',
+        ),
         ({"runtime": "inprocess"}, 'runtime "inprocess" needs a handler'),
         ({"runtime": "python"}, 'runtime "python" needs opts.path'),
         ({}, 'runtime "python" needs opts.path'),

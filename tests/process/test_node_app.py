@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from nuxt_queue.app import open_app, run_job
+from nuxt_queue.managers import MemoryWorkerManager
 from nuxt_queue.registry import read_worker
 from tests.process.conftest import WAIT_S, Host, children
 
@@ -63,6 +65,30 @@ async def test_a_flow_goes_through_both_languages(host: Host, node_project: Path
         assert warm in children()
     assert children() == []
     assert host.folder == node_project
+
+
+async def test_a_manager_runs_files_of_node_and_ends_their_processes(host: Host) -> None:
+    """host-contract 6: registered by path, the runtime that of the file or one that is named."""
+    worker = host.folder / "w.mjs"
+    worker.write_text("export default (job) => [process.pid, job.data]\n")
+    done: asyncio.Queue[Any] = asyncio.Queue()
+    pids = set()
+    async with asyncio.timeout(WAIT_S), MemoryWorkerManager(host.service) as manager:
+        for runtime in (None, "node-isolated"):
+            options = {"path": worker, "runtime": runtime}
+            info = await manager.register_worker("q", f"{runtime}", None, options)
+            assert info.runtime == (runtime or "node")
+        manager.on("q", "completed", done.put_nowait)
+        for name in ("None", "None", "node-isolated"):
+            await manager.enqueue("q", name, 7)
+            await done.get()
+        for job in await manager.get_jobs("q", ["completed"]):
+            pid, data = job.returnvalue
+            assert data == 7
+            pids.add(pid)
+        assert len(pids) == 2
+        assert len(children()) == 1
+    assert children() == []
 
 
 async def test_one_job_leaves_no_warm_process(host: Host) -> None:
