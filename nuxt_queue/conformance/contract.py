@@ -124,27 +124,18 @@ async def _short_lines(bench: Bench) -> None:
 
 async def _window(bench: Bench) -> None:
     """Answer only when the worker has fallen silent, and see how much it says until then."""
-    most = 0
+    most = read = 0
     async with bench.session(framed=False, hold=True) as session:
-        asked = {
-            "level": "info",
-            "message": "m",
-            "metadata": {"a": "x" * _PADDING},
-            "times": _LINES,
-        }
-        session.send(execute("end", "log", **asked))
-        read = 0
-        while not session.answers("end"):
-            before = len(session.arrivals)
-            first = before == read
-            news = lambda: len(session.arrivals) > before  # noqa: B023, E731 asked at once
-            if await session.until(news, bench.wait_s if first else _QUIET_S):
-                continue
-            if first:
-                break
-            most = max(most, sum(len(a.raw) + 1 for a in session.arrivals[read:]))
+        asked = {"level": "info", "message": "m", "metadata": {"a": "x" * _PADDING}}
+        session.send(execute("end", "log", **asked, times=_LINES))
+        while not session.answers("end") and await _more(session, bench.wait_s):
+            while await _more(session, _QUIET_S):
+                pass
+            unanswered = [a for a in session.arrivals[read:] if not _is_answer(a.value)]
+            most = max(most, sum(len(arrival.raw) + 1 for arrival in unanswered))
             read = len(session.arrivals)
             session.answer_held()
+        session.release()
     logged = len(await _recorded(session, "log"))
     problem = None
     if most > _HOST_HOLDS:
@@ -154,6 +145,16 @@ async def _window(bench: Bench) -> None:
     elif logged != _LINES:
         problem = f"of {_LINES} lines {logged} arrived"
     bench.report.judge(Clause.WINDOW, problem, f"{most} bytes at most")
+
+
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, dict) and "method" not in value
+
+
+async def _more(session: Session, wait_s: float) -> bool:
+    """Wait for another line."""
+    before = len(session.arrivals)
+    return await session.until(lambda: len(session.arrivals) > before, wait_s)
 
 
 PROBES: tuple[Probe, ...] = (

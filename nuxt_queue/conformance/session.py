@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -247,6 +247,11 @@ class Session:
                 answer = messages.failure(call.get("id"), self.refusal)
             if "id" in call:
                 self.send_raw(_line(answer))
+            self._calls.task_done()
+
+    async def served(self) -> None:
+        """Wait until what it has called is done."""
+        await self._calls.join()
 
     def news(self, _: object) -> None:
         """Let whoever waits look again."""
@@ -281,6 +286,9 @@ async def open_session(
         ending.by_itself = await session.ended(exit_s if ending.hung_up else 0)
         process.close_input()
         ending.with_input = await session.ended(exit_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await session.served()
     finally:
         serving.cancel()
         await asyncio.shield(process.end(gently=False))

@@ -104,12 +104,13 @@ class ChildProcess:
             wire, answers = _pipe(ours, theirs)
             stdout, printed = _pipe(ours, theirs)
             stderr, complaints = _pipe(ours, theirs)
+            reaper().start()  # before there is a child, which must not be left when this fails
             mark = reaper().new_mark()
             leader = await begin(marked(mark), Ends(requests, answers, printed, complaints))
-            reaper().add(leader.pid)
             theirs.close()
             self = cls(leader, mark, listener, timeouts)
             try:
+                reaper().add(leader.pid)
                 await self._connect(
                     to_child,
                     (wire, Lines(self._line, max_message, self._oversize)),

@@ -8,6 +8,7 @@ raises; of a process that is used again, everything of this job is.
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ class JobRun:
     async def _start(self) -> ChildProcess:
         try:
             return await self._processes.take(self)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a variable may hold what no environment can
             reason = _reason(error, self._launch)
             raise WorkerStartError(self._job_id, self._launch.argv, reason) from None
 
@@ -325,7 +326,11 @@ def _handler_error(job_id: str, error: RpcError) -> HandlerError:
     return HandlerError(job_id, "RpcError", str(error), {**data, "code": error.code})
 
 
-def _reason(error: OSError, launch: Launch) -> str:
+def _reason(error: OSError | ValueError, launch: Launch) -> str:
+    if isinstance(error, ValueError):
+        return f"its environment or arguments cannot be handed over: {error}"
+    if error.errno == errno.E2BIG:
+        return "its environment or arguments are too large for the system; hand data over as a file"
     if isinstance(error, FileNotFoundError) and not launch.cwd.is_dir():
         return f"its folder {launch.cwd} does not exist"
     return f"{error.strerror or error}"

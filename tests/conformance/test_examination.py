@@ -171,6 +171,28 @@ async def test_a_command_that_is_no_worker_is_told_so_in_bounded_time(
     assert all(line.isprintable() for line in report.lines())
 
 
+NONSENSE = """
+import json, sys
+VALUES = [None, True, 0, -1.5, "end", [], [[]], [None], {}, {"id": "end"}, {"code": None}]
+for line in sys.stdin:
+    for value in VALUES:
+        print(json.dumps(value))
+        for key in ("id", "method", "result", "error", "params", "jsonrpc"):
+            print(json.dumps({"id": "end", "method": "ctx.state.get", key: value}))
+            print(json.dumps({"id": json.loads(line)["id"], "error": value, key: value}))
+    sys.stdout.buffer.write(b"\\xff\\x00\\x1b[2J\\r\\n")
+    sys.stdout.flush()
+"""
+
+
+async def test_a_worker_that_says_anything_is_judged_and_harms_nobody(tmp_path: Path) -> None:
+    worker = tmp_path / "nonsense.py"
+    worker.write_text(NONSENSE, "utf-8")
+    report = await examine([sys.executable, "-I", "-S", str(worker)], wait_s=1)
+    assert {3, 4, 5, 6, 8} <= failed(report).keys()
+    assert all(line.isprintable() for line in report.lines())
+
+
 async def test_a_command_that_only_echoes_is_no_worker() -> None:
     """It sends the host's requests back as calls, and the host's refusals as answers."""
     problems = failed(await examine(["cat"], wait_s=1))

@@ -189,8 +189,17 @@ async def test_a_job_that_json_cannot_hold_starts_no_process(host: Host) -> None
     assert await host.events("process.started") == []
 
 
+# The least that answers a job, with its own path.
+PERL = """
+use JSON::PP;
+my $id = decode_json(scalar <STDIN>)->{id};
+utf8::decode(my $path = $0);
+print encode_json({ jsonrpc => '2.0', id => $id, result => $path }), "\\n";
+"""
+
+
 async def test_a_worker_may_lie_anywhere(host: Host, tmp_path: Path) -> None:
-    """Faults 91: no shell ever sees the path."""
+    """Faults 91: no shell ever sees the path, whatever the runtime."""
     names = [
         "a b.py",
         "é😀.py",
@@ -199,13 +208,20 @@ async def test_a_worker_may_lie_anywhere(host: Host, tmp_path: Path) -> None:
         "$(x).py",
         "-c.py",
         "#.py",
-        "x" * 250,
+        "x" * 252 + ".py",
+        "`id`.py",
+        "a;b&c|d.py",
+        "*?[x].py",
+        "back\\slash\t.py",
+        " lead.py",
     ]
     for name in names:
         worker = tmp_path / f"dir {len(name)}" / name
         worker.parent.mkdir(exist_ok=True)
         worker.write_text("def handler(job, ctx): return __file__")
         assert await host.run(worker) == str(worker)
+        worker.write_text(PERL, "utf-8")
+        assert await host.run(worker, runtime="perl", command=("perl",)) == str(worker)
 
 
 async def test_a_worker_may_be_a_link(host: Host, tmp_path: Path) -> None:
