@@ -39,8 +39,8 @@ def write_edited(file: str, raw: bytes, document: IpynbText | PercentText) -> No
     try:
         if path.read_bytes() != raw:
             message = "was saved by something else meanwhile"
-            raise EditError(file, [Diagnostic("NQ505", message, "say it again")])
+            raise EditError(file, [Diagnostic("NQ605", message, "say it again")])
         replace_target(path, document.text())
     except OSError as error:
         message = f"cannot be written: {error.strerror or error}"
-        raise EditError(file, [Diagnostic("NQ505", message, "check its folder")]) from None
+        raise EditError(file, [Diagnostic("NQ605", message, "check its folder")]) from None

@@ -68,11 +68,11 @@ def _numbers(word: str, notebook: Notebook, found: list[Diagnostic]) -> Sequence
         return same
     if same:
         listed = " and ".join(map(str, same))
-        found.append(Diagnostic("NQ501", f"cells {listed} share the id '{word}'", "say a number"))
+        found.append(Diagnostic("NQ601", f"cells {listed} share the id '{word}'", "say a number"))
     else:
         count = f"it has {len(cells)} cell{'' if len(cells) == 1 else 's'}"
         fix = "nq-export --list shows them; say 3, 3-7, 2,4 or cell ids"
-        found.append(Diagnostic("NQ501", f"has no cell '{word}'; {count}", fix))
+        found.append(Diagnostic("NQ601", f"has no cell '{word}'; {count}", fix))
     return ()
 
 
@@ -82,16 +82,16 @@ def _problem(
     cell = each.cell
     if role in EXPORTED and cell.kind != "code":
         message = f"is a {cell.kind} cell and cannot be exported"
-        return Diagnostic("NQ502", message, "choose a code cell", cell.number)
+        return Diagnostic("NQ602", message, "choose a code cell", cell.number)
     if role in EXPORTED and cell.language and cell.language.lower() not in {"python", "ipython"}:
         message = f"is written in {cell.language} and cannot be exported"
-        return Diagnostic("NQ502", message, "choose a Python cell", cell.number)
+        return Diagnostic("NQ602", message, "choose a Python cell", cell.number)
     if role not in EXPORTED and any(_is_nbdev(mark) for mark in each.marks):
         fix = "remove that line; other tools read it too"
-        return Diagnostic("NQ503", "begins with nbdev's '#| export'", fix, cell.number)
+        return Diagnostic("NQ603", "begins with nbdev's '#| export'", fix, cell.number)
     if not each.marks and role and not document.can_mark(cell.number):
         message = "stands before the first '# %%' and has no place for a tag"
-        return Diagnostic("NQ504", message, "begin it with a line '# %%'", cell.number)
+        return Diagnostic("NQ604", message, "begin it with a line '# %%'", cell.number)
     return None
 
 

@@ -51,7 +51,7 @@ def test_a_cell_that_is_not_there_is_one_line_and_changes_nothing(
     before = _six(write_notebook).read_bytes()
     assert tag.main(["job.ipynb", "--", words, "export"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("job.ipynb: NQ501 has no cell '")
+    assert said.startswith("job.ipynb: NQ601 has no cell '")
     assert said.count("\n") == 1
     assert Path("job.ipynb").read_bytes() == before
 
@@ -60,7 +60,7 @@ def test_an_id_that_two_cells_share_is_refused(write_notebook: Write, capsys: Ca
     path = _six(write_notebook)
     path.write_text(path.read_text().replace('"cell-2"', '"cell-5"'))
     assert tag.main(["job.ipynb", "cell-5", "export"]) == 1
-    assert "NQ501 cells 2 and 5 share the id 'cell-5'; say a number" in capsys.readouterr().err
+    assert "NQ601 cells 2 and 5 share the id 'cell-5'; say a number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -117,7 +117,7 @@ def test_a_mark_that_is_there_is_changed_where_it_stands(
 def test_nbdevs_own_directive_is_left_to_its_owner(write_notebook: Write, capsys: Capture) -> None:
     write_notebook(("", "#| export\nx = 1"), bare=True)
     assert tag.main(["job.ipynb", "1", "remove"]) == 1
-    assert "cell 1: NQ503 begins with nbdev's '#| export'" in capsys.readouterr().err
+    assert "cell 1: NQ603 begins with nbdev's '#| export'" in capsys.readouterr().err
     assert tag.main(["job.ipynb", "1", "imports"]) == 0
     assert _roles() == ["imports"]
 
@@ -131,9 +131,9 @@ def test_text_is_not_exported_and_a_range_passes_over_it(
     document["cells"][4]["metadata"] = {"vscode": {"languageId": "sql"}}
     path.write_text(json.dumps(document))
     assert tag.main(["job.ipynb", "2", "export"]) == 1
-    assert "cell 2: NQ502 is a markdown cell" in capsys.readouterr().err
+    assert "cell 2: NQ602 is a markdown cell" in capsys.readouterr().err
     assert tag.main(["job.ipynb", "1-6", "export"]) == 1
-    assert "cell 5: NQ502 is written in sql" in capsys.readouterr().err
+    assert "cell 5: NQ602 is written in sql" in capsys.readouterr().err
     assert tag.main(["job.ipynb", "1-4", "export"]) == 0
     assert tag.main(["job.ipynb", "2", "skip"]) == 0
     assert _roles() == ["export", "skip", "export", "export", None, None]
@@ -167,7 +167,7 @@ def test_a_percent_file_gets_its_tag_in_the_marker(capsys: Capture) -> None:
         'import os\n# %% [markdown]\n# Hi\n# %% Work tags=["nq-handler"]\nx = 1\n'
     )
     assert tag.main(["job.py", "1", "imports"]) == 1
-    assert "cell 1: NQ504 stands before the first '# %%'" in capsys.readouterr().err
+    assert "cell 1: NQ604 stands before the first '# %%'" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_notebook_or_cannot_be_written_is_one_line(
@@ -184,6 +184,6 @@ def test_a_file_that_is_no_notebook_or_cannot_be_written_is_one_line(
     monkeypatch.setattr(Path, "replace", full)
     assert tag.main(["job.ipynb", "1", "export"]) == 1
     said = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in said] == ["NQ003", "NQ001", "NQ505"]
+    assert [line.split()[1] for line in said] == ["NQ003", "NQ001", "NQ605"]
     assert Path("job.ipynb").read_bytes() == before
     assert sorted(path.name for path in Path().iterdir()) == ["bad.ipynb", "job.ipynb"]

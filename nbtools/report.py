@@ -1,0 +1,68 @@
+"""What a command says: sentences for a person, or one JSON object a line for a program."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from nbtools.errors import Diagnostic, NbtoolsError, NotebookFormatError, RefusedError, printable
+from nbtools.terminal import say
+
+__all__ = ["Report"]
+
+_CODE = re.compile(r"\bNQ\d{3}\b")
+
+
+class Report:
+    """Where a command's words go.
+
+    For a person findings are lines on stderr and what was done is a line on stdout.  For a
+    program (`--json`) both are objects on stdout, one a line, and stderr stays empty.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def find(self, file: str, findings: Iterable[Diagnostic]) -> None:
+        """Tell what was found in a notebook."""
+        for finding in findings:
+            if not self.as_json:
+                say(finding.sentence(file), sys.stderr)
+                continue
+            severity = "warning" if finding.is_warning else "error"
+            place = {"file": file, "cell": finding.cell or None, "line": finding.line or None}
+            what = {"code": finding.code, "severity": severity}
+            self._object(place | what | {"message": finding.message, "fix": finding.fix or None})
+
+    def refuse(self, file: str, error: NbtoolsError) -> None:
+        """Tell why nothing came of a notebook."""
+        if isinstance(error, RefusedError):
+            self.find(error.file, error.diagnostics)
+        elif isinstance(error, NotebookFormatError):
+            self.find(error.file, [Diagnostic(error.code, error.reason, error.fix)])
+        elif self.as_json:
+            code = _CODE.search(str(error))
+            nowhere = {"file": file, "cell": None, "line": None}
+            what = {"code": code and code[0], "severity": "error"}
+            self._object(nowhere | what | {"message": str(error), "fix": None})
+        else:
+            say(str(error), sys.stderr)
+
+    def done(self, sentence: str, **fields: Any) -> None:
+        """Tell what was done."""
+        if self.as_json:
+            self._object(fields)
+        else:
+            say(printable(sentence), sys.stdout)
+
+    def note(self, sentence: str) -> None:
+        """Tell a person something that is no finding."""
+        if not self.as_json:
+            for line in sentence.split("\n"):
+                say(printable(line), sys.stderr)
+
+    def _object(self, fields: dict[str, Any]) -> None:
+        print(json.dumps(fields), file=sys.stdout, flush=True)
