@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
     add("--strict", action="store_true", help="let a warning stop the export")
     add("--with-deps", action="store_true", help="take what marked cells need from unmarked ones")
+    add("--no-deps", action="store_true", help="do not state which packages the worker needs")
     add("--allow-local", action="store_true", help="accept imports of modules beside the notebook")
     return parser
 

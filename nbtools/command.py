@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbtools.errors import Diagnostic, NbtoolsError, NotebookFormatError, RefusedError
 from nbtools.exporter import Exported, render_notebook, worker_stem, write_worker
+from nbtools.exporter.dependencies import without_made_block
 from nbtools.exporter.target import find_root, inspect_target
 from nbtools.notebook import Notebook, parse_notebook, read_notebook
 from nbtools.report import Report
@@ -67,6 +68,7 @@ class Command:
             notebook,
             stem=target.stem,
             allow_local=arguments.allow_local,
+            deps=not (arguments.no_deps or arguments.check or arguments.diff),
             strict=arguments.strict,
             with_deps=arguments.with_deps,
         )
@@ -165,7 +167,7 @@ class Command:
             found = [Diagnostic("NQ404", message, "name another place with -o")]
             raise RefusedError(file, found) from None
         if state != "current" and self.arguments.diff:
-            _show_changes(old, exported.text, shown, f"{shown} (from {file})")
+            _show_changes(without_made_block(old), exported.text, shown, f"{shown} (from {file})")
         if not self.arguments.check:
             return OK
         if state != "current":

@@ -108,11 +108,12 @@ class RefusedError(NbtoolsError):
     Attributes:
         file: The notebook as the caller named it.
         diagnostics: Every finding, warnings included, in the order of the notebook.
+        details: More lines for whoever wants to see, such as a diff; mostly none.
     """
 
-    def __init__(self, file: str, diagnostics: Sequence[Diagnostic]) -> None:
-        super().__init__(file, tuple(diagnostics))
-        self.file, self.diagnostics = file, tuple(diagnostics)
+    def __init__(self, file: str, diagnostics: Sequence[Diagnostic], details: str = "") -> None:
+        super().__init__(file, tuple(diagnostics), details)
+        self.file, self.diagnostics, self.details = file, tuple(diagnostics), details
 
     @property
     def message(self) -> str:

@@ -19,13 +19,13 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Place", "place_of"]
+__all__ = ["CELL", "CONFIG", "HEADER_LINES", "NOTEBOOK", "STATED", "Place", "place_of"]
 
-_STATED = re.compile(r'# source: [0-9a-f]+, body: [0-9a-f]+, markers: "([^"\n]+)"$')
-_NOTEBOOK = re.compile(r"# notebook: (.+)$")
-_CELL = re.compile(r"cell (\d+), (\w+), ([0-9a-f]+)(?:, from line (\d+))?$")
-_CONFIG = re.compile(r"config of cell (\d+), line (\d+)$")
-_HEADER = 3  # lines
+STATED = re.compile(r'# source: [0-9a-f]+, body: [0-9a-f]+, markers: "([^"\n]+)"$')
+NOTEBOOK = re.compile(r"# notebook: (.+)$")
+CELL = re.compile(r"cell (\d+), (\w+), ([0-9a-f]+)(?:, from line (\d+))?$")
+CONFIG = re.compile(r"config of cell (\d+), line (\d+)$")
+HEADER_LINES = 3  # lines
 
 
 class Place(NamedTuple):
@@ -57,16 +57,16 @@ def place_of(lines: Sequence[str], line: int) -> Place | None:
     Returns:
         None for lines that the exporter made, and for files that it did not write.
     """
-    if not _HEADER <= line <= len(lines):
+    if not HEADER_LINES <= line <= len(lines):
         return None
-    stated, notebook = _STATED.match(lines[1].rstrip("\n")), _NOTEBOOK.match(lines[2].rstrip("\n"))
+    stated, notebook = STATED.match(lines[1].rstrip("\n")), NOTEBOOK.match(lines[2].rstrip("\n"))
     above = _marker_above(lines, line, stated[1]) if stated else None
     if above is None or stated is None or notebook is None:
         return None
     marker = lines[above].rstrip("\n").removeprefix(stated[1])
-    if cell := _CELL.match(marker):
+    if cell := CELL.match(marker):
         return Place(notebook[1], int(cell[1]), line - 2 - above + int(cell[4] or 1), cell[3])
-    if config := _CONFIG.match(marker):
+    if config := CONFIG.match(marker):
         return Place(notebook[1], int(config[1]), int(config[2]))
     return None
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from nbtools.edits.spans import Layout, drop, elements, members, put
+from nbtools.errors import NotebookFormatError
 from nbtools.notebook import Notebook, parse_notebook
 
 __all__ = ["IpynbText"]
@@ -24,6 +25,9 @@ class IpynbText:
     def __init__(self, raw: bytes, file: str) -> None:
         self.notebook: Notebook = parse_notebook(raw, file)
         text = raw.decode()
+        if "worksheets" in members(text, text.index("{")):
+            fix = "save it as nbformat 4 with Jupyter first"
+            raise NotebookFormatError(file, "NQ005", "has nbformat 3, which is only read", fix)
         self._layout = Layout.of(text.removeprefix("\ufeff"))
         self._texts: list[str] = []  # between the cells and, at odd places, the cells
         done = 0
@@ -76,9 +80,7 @@ class IpynbText:
 
 def _cells(text: str) -> list[tuple[int, int]]:
     start = text.index("{")
-    found = members(text, start)
-    cells = found.get("cells")
-    return list(elements(text, cells.start)) if cells else []
+    return list(elements(text, members(text, start)["cells"].start))
 
 
 def _has(value: object, path: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ from nbtools.exporter import standalone
 from nbtools.exporter.check import check_config, check_module
 from nbtools.exporter.code import Code, hoist_futures, parse_cell
 from nbtools.exporter.config import complete
+from nbtools.exporter.dependencies import script_block
 from nbtools.exporter.handler import absorb_entries, find_handler
 from nbtools.exporter.importing import check_importing
 from nbtools.exporter.literal import StatedConfig, read_config
@@ -36,11 +37,13 @@ class Options(NamedTuple):
 
     Attributes:
         allow_local: Accept imports of modules beside the notebook.
+        deps: State in the worker which packages it needs.
         strict: Let a warning stop the export.
         with_deps: Take from unmarked cells the statements that the marked ones need.
     """
 
     allow_local: bool = False
+    deps: bool = True
     strict: bool = False
     with_deps: bool = False
 
@@ -142,6 +145,7 @@ class _Export:
         if len([code for code in codes if code.role != "deps"]) == len(chosen):
             # Names of a cell that is no Python would all be missing.
             self._check(codes, marked, futures)
+        block = self._block(codes, marked)
         report_missing(marked, self.found)
         config = self._complete(stated) if stated else None
         self._stop_on_errors()
@@ -150,7 +154,7 @@ class _Export:
         assert config is not None
         codes = _without_spent_config(codes, stated)
         name = _portable_name(self.notebook.file)
-        text, places = render(name, codes, config, stated, handler.name, futures)
+        text, places = render(name, codes, config, stated, handler.name, futures, block)
         check_config(text, config)
         return Exported(
             notebook=self.notebook.file,
@@ -184,6 +188,10 @@ class _Export:
             if code.number not in wrong:  # else the compiler would say the same in other words
                 check_module(code, self.found, lazy_annotations=lazy)
         standalone.check_names(codes, marked, given, self.found, lazy_annotations=lazy)
+
+    def _block(self, codes: list[Code], marked: list[Marked]) -> list[str]:
+        folder = Path(self.notebook.file).parent
+        return script_block(codes, marked, folder, self.found) if self.options.deps else []
 
     def _complete(self, stated: StatedConfig) -> dict[str, Any] | None:
         from nuxt_queue.errors import ConfigError

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nbtools.errors import Diagnostic
 
-__all__ = ["AUTOMAGIC", "drop_magics", "forget_magics"]
+__all__ = ["AUTOMAGIC", "drop_magics", "forget_magics", "installed_by"]
 
 # Magics that change how a notebook looks, and nothing that a worker computes.
 _HARMLESS = frozenset({
@@ -23,6 +23,10 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 _HARMLESS_CELL = frozenset({"time", "capture"})
 _INSTALLERS = frozenset({"pip", "conda", "mamba", "uv"})
+_PIP_OPTIONS_WITH_VALUES = frozenset({
+    "-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-i", "--index-url",
+    "--extra-index-url", "-f", "--find-links", "-t", "--target", "--prefix", "--root", "--python",
+})  # fmt: skip
 _FIXES = {
     "run": "import what it defines",
     "env": "set it with os.environ inside the handler, or in the worker's environment",
@@ -96,6 +100,36 @@ def forget_magics(text: str) -> str:
         else:
             _comment_out(lines, magic)
     return "\n".join(lines)
+
+
+def installed_by(text: str) -> list[str]:
+    """Return what the `pip install` lines of a cell name, options left out."""
+    import ast
+    import shlex
+
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    else:
+        return []  # Python has no such lines
+    words: list[str] = []
+    for magic in _find(text, text.split("\n")):
+        if magic.sigil not in {"%", "!"} or magic.name not in {"pip", "pip3", "uv"}:
+            continue
+        try:
+            given = shlex.split(magic.rest.replace("\\\n", " "), comments=True)
+        except ValueError:  # a quotation without an end
+            continue
+        given = given[1:] if magic.name == "uv" and given[:1] == ["pip"] else given
+        if given[:1] not in (["install"], ["add"]):
+            continue
+        is_value = False
+        for word in given[1:]:
+            if not is_value and not word.startswith("-"):
+                words.append(word)
+            is_value = word in _PIP_OPTIONS_WITH_VALUES
+    return words
 
 
 def _find(text: str, lines: list[str]) -> list[_Magic]:

@@ -70,6 +70,7 @@ def render(
     stated: StatedConfig,
     handler: str,
     futures: list[str],
+    block: list[str],
 ) -> tuple[str, dict[int, tuple[int, int]]]:
     """Return the text of the worker and its line map.
 
@@ -80,12 +81,13 @@ def render(
         stated: Where the notebook states it.
         handler: The handler's name.
         futures: What to import from `__future__`.
+        block: The lines that state what it needs; comments, all of them.
 
     Returns:
         The text; and, for each line of it that comes from a cell, the cell and the line in it.
     """
     prefix = marker_prefix(["\n".join(code.lines) for code in codes])
-    lines: list[str] = []
+    lines: list[str] = [*block, ""] if block else []
     if futures:
         lines += [f"from __future__ import {', '.join(futures)}", ""]
     lines += [prefix + config_marker(stated.code.number, stated.line)]

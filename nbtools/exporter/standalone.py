@@ -13,7 +13,7 @@ from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code, parse_leniently
 from nbtools.exporter.roles import Marked
 
-__all__ = ["check_imports", "check_names", "check_reserved", "check_secrets"]
+__all__ = ["check_imports", "check_names", "check_reserved", "check_secrets", "is_local"]
 
 _JUPYTER_ONLY = {
     "get_ipython": "it exists only under IPython; leave it in an untagged cell",
@@ -61,7 +61,7 @@ def check_imports(code: Code, folder: Path | None, found: list[Diagnostic]) -> N
                 ]  # fmt: skip
                 for module in modules:
                     root = (module or "").split(".")[0]
-                    if _is_local(root, folder):
+                    if is_local(root, folder):
                         message = f"imports '{root}' from the notebook's folder"
                         fix = "install it as a package, define it in a cell, or say --allow-local"
                         found.append(Diagnostic("NQ209", message, fix, code.number, node.lineno))
@@ -156,7 +156,8 @@ def _names_of_others(codes: list[Code], marked: list[Marked]) -> dict[str, tuple
     return defines
 
 
-def _is_local(module: str, folder: Path) -> bool:
+def is_local(module: str, folder: Path) -> bool:
+    """Tell whether a module is a file or a package in a folder."""
     if not module or module in sys.stdlib_module_names:
         return False
     package = folder / module
