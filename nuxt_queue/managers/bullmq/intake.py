@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from typing import Any
 
 from nuxt_queue.errors import QueueStorageError
@@ -15,7 +16,6 @@ from nuxt_queue.services.redis.server import RedisServer, end
 __all__ = ["BLOCK_S", "Intake"]
 
 BLOCK_S = 5.0  # an idle queue looks so often by itself; a new job wakes it at once
-_RETRY_S = 1.0
 _SHORTEST_S = 0.002  # to Redis, no time means for ever, and before 7.0.8 so does less
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Intake:
         waiting: A client for commands that wait in the server.
         owner: The beginning of the tokens of the locks.
         stop: Set when no further job may be taken.
+        retry_s: Between two attempts to reach a Redis that is away.
     """
 
     def __init__(
@@ -39,10 +40,13 @@ class Intake:
         waiting: Any,
         owner: str,
         stop: asyncio.Event,
+        retry_s: float,
     ) -> None:
+        self._retry_s = retry_s
         self._server, self._queue, self._waiting, self._stop = server, queue, waiting, stop
         self._tokens = (f"{owner}:{n}" for n in itertools.count(1))
-        self._unsure: str | None = None  # a job may have been taken with this token
+        # The token and the time with which a job may have been taken.
+        self._unsure: tuple[str, int] | None = None
         self._away = False
 
     async def next(self) -> Taken | None:
@@ -56,18 +60,19 @@ class Intake:
                 await self._wait()
             except QueueStorageError as error:
                 self._missed(error)
-                await self._rest(_RETRY_S)
+                await self._rest(self._retry_s)
         return None
 
     async def _take(self) -> Taken | None:
         async with self._server.answering():
             if self._unsure is not None:
-                taken = await self._queue.find(self._unsure)
+                taken = await self._queue.find(*self._unsure)
                 if taken is not None:
                     self._unsure = None
                     return taken
-            self._unsure = next(self._tokens)
-            taken = await self._queue.take(self._unsure)
+            token = next(self._tokens)
+            self._unsure = (token, time.time_ns() // 1_000_000)
+            taken = await self._queue.take(token)
             self._unsure = None
             return taken
 

@@ -247,7 +247,12 @@ class BullMQWorkerManager(WorkerManager):
         name = served.queue.name
         await self._streams.ready(name)
         intake = Intake(
-            self._server, served.queue, self._waiting, f"{self._owner}:{name}", self._stop
+            self._server,
+            served.queue,
+            self._waiting,
+            f"{self._owner}:{name}",
+            self._stop,
+            self._stalling.retry_s,
         )
         while not self._stop.is_set():
             if served.running >= self._concurrency(name):
@@ -277,7 +282,13 @@ class BullMQWorkerManager(WorkerManager):
             if not self._stop.is_set():
                 outcome = await self._process(taken.record, refusal)
             if token not in self._lost:
-                await record(self._server, served.queue, taken, outcome)
+                await record(
+                    self._server,
+                    served.queue,
+                    taken,
+                    outcome,
+                    retry_s=self._stalling.retry_s,
+                )
         except Exception:  # noqa: BLE001 one job's trouble is not the others'
             _log.exception("job %s of queue %s is left to stall", job_id, name)
         finally:

@@ -39,21 +39,30 @@ end
 return lost
 """
 
-# A job that was taken for us by a command whose answer never came.
+# A job that was taken for us by a command whose answer never came.  When its lock has run out too,
+# the moment at which it was taken tells.
 #
-# KEYS: active.  ARGV: the beginning of the keys of jobs, the token that it was taken with.
+# KEYS: active, stalled.  ARGV: the beginning of the keys of jobs, the token that it was taken with,
+# from and until when, milliseconds for its lock.
 _FIND = """
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-  if redis.call('GET', ARGV[1] .. id .. ':lock') == ARGV[2] then
-    return {id, redis.call('HGETALL', ARGV[1] .. id)}
+  local key = ARGV[1] .. id
+  local holder = redis.call('GET', key .. ':lock')
+  local at = tonumber(redis.call('HGET', key, 'processedOn') or 0)
+  if holder == ARGV[2] or (not holder and at >= tonumber(ARGV[3]) and at <= tonumber(ARGV[4])) then
+    redis.call('SET', key .. ':lock', ARGV[2], 'PX', ARGV[5])
+    redis.call('SREM', KEYS[2], id)
+    return {id, redis.call('HGETALL', key)}
   end
 end
 return false
 """
 
-# Nothing is written to a job that has been removed meanwhile.
+# Nothing is written to a job that somebody has removed, or has failed for its stalls, meanwhile.
 _JUDGE = """
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'defa', ARGV[1]) end
+if tonumber(redis.call('HGET', KEYS[1], 'stc') or 0) > 0 then
+  redis.call('HSET', KEYS[1], 'defa', ARGV[1])
+end
 """
 
 _WAITING = ("wait", "prioritized", "waiting-children", "paused")  # the last until BullMQ 5
@@ -65,6 +74,7 @@ _PLACES: Mapping[JobState, Sequence[str]] = {
     "failed": ("failed",),
     "delayed": ("delayed",),
 }
+_SENDING_MS = 20  # from the look at the clock to the script's arguments
 _NEVER = 2**31  # so often a job may stall before BullMQ's script judges it: we judge ourselves
 
 
@@ -143,9 +153,10 @@ class BullMQQueue:
         self._worker.blockUntil = 0
         return await self._taken(fields, job_id, limit_ms, next_ms, token)
 
-    async def find(self, token: str) -> Taken | None:
-        """Return the job that was taken with a token by a command whose answer was lost."""
-        found = await self._find(keys=[self.keys["active"]], args=[self._base, token])
+    async def find(self, token: str, at_ms: int) -> Taken | None:
+        """Return the job that was taken with a token, at a time, by a command without an answer."""
+        args = [self._base, token, at_ms - 1, at_ms + _SENDING_MS, self._lock_ms]
+        found = await self._find(keys=[self.keys["active"], self.keys["stalled"]], args=args)
         if not found:
             return None
         return await self._taken(_fields(found[1]), found[0], 0, 0, token)

@@ -12,12 +12,12 @@ from nuxt_queue.services.redis.server import RedisServer
 
 __all__ = ["record"]
 
-_RETRY_S = 0.5
-
 _log = logging.getLogger(__name__)
 
 
-async def record(server: RedisServer, queue: BullMQQueue, taken: Taken, outcome: Outcome) -> bool:
+async def record(
+    server: RedisServer, queue: BullMQQueue, taken: Taken, outcome: Outcome, *, retry_s: float
+) -> bool:
     """Write an outcome down; try until Redis has taken or refused it.
 
     That it cannot be written is never the handler's failure.
@@ -33,7 +33,7 @@ async def record(server: RedisServer, queue: BullMQQueue, taken: Taken, outcome:
             if not sent:
                 _log.warning("the end of job %s is not recorded yet: %s", taken.job.id, error)
             sent = True
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(retry_s)
 
 
 async def _record(
