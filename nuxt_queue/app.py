@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nuxt_queue.backends import Backend, BackendName, open_backend
 from nuxt_queue.config import ProcessSettings, ProjectConfig
 from nuxt_queue.errors import (
     ConfigError,
@@ -23,7 +24,7 @@ from nuxt_queue.errors import (
     QueueError,
     WorkerNotFoundError,
 )
-from nuxt_queue.managers import MemoryWorkerManager, WorkerManager, WorkerOptions
+from nuxt_queue.managers import WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
 from nuxt_queue.runner import ChildProcessRunner, Limits
 from nuxt_queue.runner.programs import resolve_command
@@ -74,23 +75,39 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(directory: str | Path) -> AsyncIterator[App]:
-    """Scan a folder, register every worker in it and serve them from memory until the block ends.
+async def open_app(
+    directory: str | Path, *, backend: BackendName = "memory", data_dir: str | Path | None = None
+) -> AsyncIterator[App]:
+    """Scan a folder, register every worker in it and serve them until the block ends.
 
     A worker that asks for what cannot be had is among `workers.problems` and is not served.
+
+    Args:
+        directory: The folder of the workers.
+        backend: Where jobs, state and flows are kept: `memory`, or `file`, which any number of
+            processes of this machine may open at once.
+        data_dir: The folder of the file; `.nuxt-queue` in the project's root unless given.
 
     Raises:
         RegistryError: If there is no such folder.
         ConfigError: If the project's settings are wrong.
+        QueueStorageError: If the file cannot be used.
     """
     settings = ProjectConfig.find(Path(directory))
     workers = scan(directory, settings)
-    bus, state = EventBus(), MemoryStateStore()
+    data_dir = Path(data_dir or settings.root / ".nuxt-queue")
+    async with open_backend(backend, data_dir) as kept, _serve(settings, workers, kept) as app:
+        yield app
+
+
+@asynccontextmanager
+async def _serve(settings: ProjectConfig, workers: ScanResult, kept: Backend) -> AsyncIterator[App]:
+    bus, state = EventBus(kept.events), kept.state
 
     async def enqueue(queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
         return await manager.enqueue(queue, job, data, opts)
 
-    flows = FlowEngine(workers.flows(), bus, enqueue)
+    flows = FlowEngine(workers.flows(), bus, enqueue, store=kept.flows)
 
     def child_processes(options: WorkerOptions) -> JobHandler:
         assert options.path is not None  # every entry of a scan has one
@@ -99,7 +116,7 @@ async def open_app(directory: str | Path) -> AsyncIterator[App]:
         return runner.create_handler()
 
     contexts = ContextService(state, bus, flows, flows)
-    manager = MemoryWorkerManager(contexts, runtimes=child_processes)
+    manager = kept.manager(contexts, child_processes)
     looking_after = asyncio.create_task(flows.serve())
     try:
         async with manager:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nuxt_queue.app import open_app
-from nuxt_queue.errors import WorkerNotFoundError
+from nuxt_queue.errors import ConfigError, WorkerNotFoundError
 
 WORKER = """
 from nuxt_queue import run_worker
@@ -137,3 +137,43 @@ async def test_a_runtime_that_cannot_be_had_is_a_problem_that_says_how_to_fix_it
     async with open_app(tmp_path) as app:
         (problem,) = app.workers.problems
         assert says.format(root=tmp_path) in problem.reason
+
+
+async def test_a_flow_runs_from_a_file_and_can_be_looked_at_afterwards(tmp_path: Path) -> None:
+    """Any number of apps may have the file open; what ended is still there in the next."""
+    flow = {"name": "pair", "role": "entry", "step": "first", "emits": ["x"]}
+    worker(
+        tmp_path,
+        "first",
+        "await ctx.state.set('seen', 1); await ctx.emit('x', {'n': 1})",
+        flow=flow,
+    )
+    step = {"name": "pair", "role": "step", "step": "second", "subscribes": ["x"]}
+    worker(tmp_path, "second", "return [job['data'], await ctx.state.incr('seen')]", flow=step)
+    data = tmp_path / "data"
+
+    async with (
+        open_app(tmp_path, backend="file", data_dir=data) as one,
+        open_app(tmp_path, backend="file", data_dir=data) as other,
+    ):
+        started = await one.flows.start_flow("pair")
+        run = await other.flows.wait(started["flowId"], 30)
+    async with open_app(tmp_path, backend="file", data_dir=data) as later:
+        job = await later.manager.get_job("second", f"{run.id}__second")
+        events = [event.type for event in await later.bus.read(run.id)]
+        state = await later.state.all(run.id)
+        stats = await later.flows.get_flow_stats("pair")
+
+    assert run.status == "completed"
+    assert job is not None
+    assert job.returnvalue == [{"n": 1}, 2]
+    assert state == {"seen": 2}
+    assert events.count("step.completed") == 2
+    assert events[-1] == "flow.completed"
+    assert stats["stats"]["success"] == 1
+
+
+async def test_an_unknown_backend_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='unknown backend "paper"; known: memory, file'):
+        async with open_app(tmp_path, backend="paper"):  # type: ignore[arg-type]  # the point
+            pass

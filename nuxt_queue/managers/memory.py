@@ -277,6 +277,9 @@ class _Queue:
     def finish(self, job: JobRecord, keep: KeepJobs, most: int) -> None:
         """Remember a job that has ended, and of those that ended like it the ones to keep."""
         ended = self._finished[job.state]
+        if keep.count == 0:  # it goes, and takes no other along
+            del self.jobs[job.id]
+            return
         ended[job.id] = None
         count = most if keep.count is None else min(keep.count, most)
         stale = list(itertools.islice(ended, max(0, len(ended) - count)))

@@ -265,6 +265,14 @@ class JobOptions(_Options):
         """How often the job may run in all."""
         return self.attempts or 1
 
+    def may_be_lost_in(self, attempt: int) -> bool:
+        """Tell whether a job runs again whose manager was lost in this attempt of it.
+
+        Such an attempt counts: a job that kills its manager must not do so for ever.  But the
+        first is never the last, or a job of one attempt would be lost to somebody else's end.
+        """
+        return attempt < max(self.max_attempts, 2)
+
     def retry_delay_ms(self, attempts_made: int) -> int:
         """Return the wait before the next attempt, when `attempts_made` have failed."""
         doublings = 0 if self.backoff.type == "fixed" else attempts_made - 1

@@ -58,6 +58,11 @@ class QueueEvents:
         self._listeners: dict[tuple[str, str], list[QueueListener]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody listens."""
+        return any(self._listeners.values())
+
     def on(self, queue: str, event: str, callback: QueueListener) -> Callable[[], None]:
         """Call back at every such event of a queue; return the way out.
 

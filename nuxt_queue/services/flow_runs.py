@@ -84,7 +84,7 @@ class RunRecord:
     """One run, as it is kept: plain data and the transitions of it, which never wait.
 
     A transition that does not fit any more, such as the completion of a step that was completed
-    before, changes nothing: after a crash, steps are told twice.
+    before, decides nothing new: after a crash, steps are told twice.
 
     An emit belongs to the attempt that made it and counts when that attempt completes.  The first
     emit of a name wins.
@@ -174,7 +174,9 @@ class RunRecord:
 
     def step_completed(self, step: str, emits: Mapping[str, Any], result: Any, now: float) -> None:
         """Note that a step returned; what it emitted counts now, or when its wait is over."""
+        self.outbox.pop(step, None)
         if self.steps.get(step) in ("completed", "awaiting"):
+            self.fresh += self.outbox.values()  # told twice: whoever decided has not delivered
             return
         gained = {**emits, STEP_TOKEN + step: result}
         defined = self.definition.step(step)

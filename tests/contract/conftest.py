@@ -23,6 +23,7 @@ import pytest
 from nuxt_queue.managers import JobRecord, MemoryWorkerManager, WorkerManager, WorkerOptions
 from nuxt_queue.managers.bullmq import BullMQWorkerManager
 from nuxt_queue.managers.clock import ManualClock
+from nuxt_queue.managers.file import FileWorkerManager
 from nuxt_queue.managers.jobs import JobState
 from nuxt_queue.services.context import ContextService, JobContext, JobHandler
 from nuxt_queue.services.event_stream import EventStream, MemoryEventStream
@@ -176,7 +177,37 @@ class RedisBench(Bench):
             await other.close_all()
 
 
-BENCHES: list[type[Bench]] = [MemoryBench, RedisBench]
+class FileBench(Bench):
+    """The file manager on a file of its own, under a clock that the test moves."""
+
+    poll_s = 0.001
+
+    async def open(self) -> None:
+        self._made = tempfile.TemporaryDirectory()
+        self.clock = ManualClock()
+        self.database = Database(Path(self._made.name))
+        self.manager = FileWorkerManager(
+            self.contexts, self.database, clock=self.clock, runtimes=worker_file_runtime
+        )
+
+    async def close(self) -> None:
+        await super().close()
+        await self.database.close()
+        self._made.cleanup()
+
+    def now_ms(self) -> float:
+        return self.clock.now_ms()
+
+    async def pass_time(self, ms: int) -> None:
+        for _ in range(5):  # what is under way comes first, as it does in real time
+            await asyncio.sleep(0.001)
+        self.clock.advance(ms)
+
+    async def stored(self, queue: str, job_id: str) -> JobRecord | None:
+        return await self.manager.get_job(queue, job_id)
+
+
+BENCHES: list[type[Bench]] = [MemoryBench, FileBench, RedisBench]
 
 
 @pytest.fixture(params=BENCHES, ids=lambda bench: bench.__name__.removesuffix("Bench").lower())

@@ -48,9 +48,10 @@ async def test_a_run_comes_back_as_it_was(stores: Stores) -> None:
     assert (found.news, found.fresh) == ([], [])
 
 
-async def test_a_change_says_what_it_decided_and_another_does_not_repeat_it(
+async def test_a_change_says_what_it_decided_and_the_same_again_decides_nothing(
     stores: Stores,
 ) -> None:
+    """Faults 74: told again, it only names what has not been delivered."""
     await stores.flows.create(begin("r1"))
 
     def complete(run: RunRecord) -> None:
@@ -63,7 +64,11 @@ async def test_a_change_says_what_it_decided_and_another_does_not_repeat_it(
     assert second is not None
     assert [each.step for each in first.fresh] == ["train"]
     assert [kind for kind, _ in first.news] == ["await.registered"]
-    assert (second.fresh, second.news) == ([], [])
+    assert (second.fresh, second.news) == (first.fresh, [])
+    await stores.flows.change("r1", lambda run: run.delivered(["train"]))
+    third = await stores.flows.change("r1", complete)
+    assert third is not None
+    assert third.fresh == []
 
 
 async def test_an_unknown_run_is_none(stores: Stores) -> None:

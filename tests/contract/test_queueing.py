@@ -282,6 +282,21 @@ async def test_completed_jobs_are_removed_as_they_ask(
     assert [job.data for job in await bench.manager.get_jobs("q")] == left
 
 
+async def test_a_job_that_is_removed_takes_no_other_along(bench: Bench) -> None:
+    """BullMQ's meaning: `true` is about the job itself, a number about all that ended."""
+    await bench.manager.register_worker("q", "a", echo)
+    done = asyncio.Queue[QueueEvent]()
+    bench.manager.on("q", "completed", done.put_nowait)
+
+    await bench.manager.enqueue("q", "a", "stays")
+    await bench.manager.enqueue("q", "a", "goes", {"removeOnComplete": True})
+    async with asyncio.timeout(WAIT_S):
+        for _ in range(2):
+            await done.get()
+
+    assert [job.data for job in await bench.manager.get_jobs("q")] == ["stays"]
+
+
 async def test_failed_jobs_are_removed_as_they_ask(bench: Bench) -> None:
     await bench.manager.register_worker("q", "a", echo)
     failed = asyncio.Queue[QueueEvent]()

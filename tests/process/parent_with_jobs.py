@@ -49,7 +49,7 @@ async def main(count: int) -> None:
     for _ in jobs:
         await works.get()
     if "--fork" in sys.argv and (copy := os.fork()) != 0:
-        Path(sys.argv[-1], "copy").write_text(str(copy))  # noqa: ASYNC240 a small file
+        Path(sys.argv[-1], "copy").write_text(str(copy))
     elif "--fork" in sys.argv:
         time.sleep(60)  # noqa: ASYNC251 the copy has no loop to keep
         os._exit(0)

@@ -114,7 +114,7 @@ def prepare_directory(directory: Path) -> Path:
         if made:
             directory.chmod(0o700)  # whatever the umask is
     except FileExistsError:
-        raise QueueStorageError(directory, "it is a file; give a folder") from None
+        raise QueueStorageError(directory, "it is no folder; give one") from None
     except (OSError, RuntimeError) as error:
         reason = error if isinstance(error, OSError) else OSError(str(error))
         raise storage_error(directory, reason) from None

@@ -1,0 +1,96 @@
+"""The lease by which a manager holds its jobs, and by which it gets those of a dead one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nuxt_queue.managers.file import event_log, owners
+from nuxt_queue.managers.file.job_rows import Claim
+from nuxt_queue.managers.file.job_table import adopt, release_all
+from nuxt_queue.services.sqlite import Database
+
+__all__ = ["Lease"]
+
+_BEAT_S = 1.0  # between two looks at who is alive
+
+
+@dataclass(frozen=True, slots=True)
+class _Beat:
+    alive: bool
+    stranded: list[Claim]
+
+
+class Lease:
+    """Says that a manager is alive, and looks who is not, in the thread of the file.
+
+    So a handler that holds up the event loop does not cost its manager its jobs.
+
+    Args:
+        database: The file.
+        on_lost: Called when others have taken this manager for dead, and with it its jobs.
+        on_stranded: Gets the jobs of dead managers, which are this one's now.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        on_lost: Callable[[], None],
+        on_stranded: Callable[[list[Claim]], None],
+    ) -> None:
+        self._database, self._on_lost, self._on_stranded = database, on_lost, on_stranded
+        self._owner = owners.Owner.here()
+        self._stop: Callable[[], None] | None = None
+
+    @property
+    def owner_id(self) -> str:
+        """The name under which the manager holds jobs."""
+        return self._owner.id
+
+    async def begin(self) -> None:
+        """Hold it from now on; idempotent."""
+        if self._stop is not None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def tell(found: _Beat) -> None:
+            if found.stranded or not found.alive:
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(self._on_beat, found)
+
+        self._stop = self._database.every(_BEAT_S, self._beat, tell)
+        await self._database.write(lambda db: owners.enlist(db, self._owner))
+
+    async def end(self) -> None:
+        """Put back what is still held, without a used attempt, and let go; idempotent.
+
+        Raises:
+            QueueStorageError: It could not be put back; others will see that this process is gone.
+        """
+        if self._stop is None:
+            return
+        self._stop()
+        self._stop = None
+
+        def put_back(db: sqlite3.Connection) -> None:
+            release_all(db, self._owner.id)
+            owners.retire(db, self._owner)
+
+        await self._database.write(put_back)
+
+    def _beat(self, db: sqlite3.Connection) -> _Beat:
+        alive, stranded = owners.keep_alive(db, self._owner), []
+        for dead in owners.dead_owners(db, self._owner):
+            stranded += adopt(db, dead, self._owner.id)
+            owners.bury(db, dead)
+            event_log.trim(db)
+        return _Beat(alive, stranded)
+
+    def _on_beat(self, found: _Beat) -> None:
+        if not found.alive:
+            self._on_lost()
+        if found.stranded:
+            self._on_stranded(found.stranded)

@@ -1,0 +1,365 @@
+"""FileWorkerManager: takes jobs from the file, and gives back what a dead manager has left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from nuxt_queue.errors import JobError, JobStalledError, QueueStorageError
+from nuxt_queue.managers.attempt import Completed, Failed, Outcome
+from nuxt_queue.managers.base import WorkerManager, check_removal, check_retry, check_states
+from nuxt_queue.managers.clock import Clock, Timer
+from nuxt_queue.managers.file import event_log, job_rows, job_table
+from nuxt_queue.managers.file.job_rows import Claim
+from nuxt_queue.managers.file.job_table import Want
+from nuxt_queue.managers.file.lease import Lease
+from nuxt_queue.managers.jobs import JobRecord, JobState
+from nuxt_queue.managers.queue_events import QueueEvent, QueueListener
+from nuxt_queue.managers.workers import Runtimes
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import Unsubscribe
+from nuxt_queue.services.sqlite import Database
+
+__all__ = ["FileWorkerManager"]
+
+_AGAIN_S = 1.0  # before an outcome is written again that could not be kept
+
+_log = logging.getLogger(__name__)
+
+
+class FileWorkerManager(WorkerManager):
+    """A WorkerManager for one machine: any number of processes share the queues of one file.
+
+    A job that was accepted is in the file, and stays there until its outcome is.  It is held by
+    the manager that runs it, and a manager that is dead holds nothing: within 2 seconds another
+    takes over its jobs (15 seconds where a process cannot be seen, as in another container).  An
+    attempt that ended so counts, but the first never is a job's last.  An outcome that comes too
+    late, from a manager that was taken for dead, is dropped.
+
+    Args:
+        contexts: Answers what handlers ask of their context.
+        database: The file; not closed by the manager.
+        runtimes: Makes handlers for worker files.
+        clock: Time, for timestamps, delays and timeouts.
+        max_finished: How many completed and how many failed jobs of a queue are remembered.
+    """
+
+    engine: ClassVar[str] = "file"
+
+    def __init__(
+        self,
+        contexts: ContextService,
+        database: Database,
+        *,
+        runtimes: Runtimes | None = None,
+        clock: Clock | None = None,
+        max_finished: int = 10_000,
+    ) -> None:
+        super().__init__(contexts, runtimes=runtimes, clock=clock)
+        self._database, self._max_finished = database, max_finished
+        self._lease = Lease(database, self._on_lost, self._on_stranded)
+        self._active: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._timer: Timer | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._heard: int | None = None
+
+    async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
+        """Return a job as it stands, or None."""
+        return await self._database.read(lambda db: job_rows.find_job(db, queue, job_id))
+
+    async def get_jobs(
+        self,
+        queue: str,
+        states: Sequence[JobState] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[JobRecord]:
+        """Return a queue's jobs in the order of enqueuing."""
+        wanted = check_states(states)
+        return await self._database.read(
+            lambda db: job_rows.list_jobs(db, queue, wanted, limit, offset)
+        )
+
+    async def get_job_counts(self, queue: str) -> dict[str, int]:
+        """Return the number of jobs in each of the six states."""
+        return await self._database.read(lambda db: job_rows.count_jobs(db, queue))
+
+    async def retry_job(self, queue: str, job_id: str) -> None:
+        """Let a job that has failed for good run once more."""
+        event = QueueEvent("waiting", queue, job_id)
+
+        def again(db: sqlite3.Connection) -> None:
+            check_retry(queue, job_id, job_rows.find_job(db, queue, job_id))
+            job_table.requeue(db, queue, job_id)
+            event_log.note(db, self._lease.owner_id, event)
+
+        await self._database.write(again)
+        self._tell(event)
+
+    async def remove_job(self, queue: str, job_id: str) -> bool:
+        """Forget a job; say whether there was one."""
+
+        def remove(db: sqlite3.Connection) -> bool:
+            job = job_rows.find_job(db, queue, job_id)
+            check_removal(queue, job_id, job)
+            job_table.remove_row(db, queue, job_id)
+            return job is not None
+
+        return await self._database.write(remove)
+
+    async def pause(self, queue: str) -> None:
+        """Start no more jobs of a queue, in any process; running ones finish."""
+        await self._set_paused(queue, paused=True)
+
+    async def resume(self, queue: str) -> None:
+        """Go on with a paused queue."""
+        await self._set_paused(queue, paused=False)
+
+    async def is_paused(self, queue: str) -> bool:
+        """Tell whether a queue is paused."""
+        return await self._database.read(lambda db: job_rows.is_paused(db, queue))
+
+    def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
+        """Call back at every such event of a queue, in whatever process it happens."""
+        stop = super().on(queue, event, callback)
+        self._start()
+        return stop
+
+    async def _add(self, job: JobRecord) -> str:
+        event = QueueEvent("delayed" if job.opts.delay_ms > 0 else "waiting", job.queue, job.id)
+
+        def add(db: sqlite3.Connection) -> bool:
+            is_new = job_table.insert_job(db, job, self._clock.now_ms())
+            if is_new:
+                event_log.note(db, self._lease.owner_id, event)
+            return is_new
+
+        if await self._database.write(add):
+            self._tell(event)
+        return job.id
+
+    async def _worker_changed(self, queue: str) -> None:  # noqa: ARG002 all queues have one loop
+        await self._lease.begin()
+        self._start()
+        self._wake.set()
+
+    async def _stop_taking(self) -> None:
+        self._wake.set()
+        if self._serving is not None:
+            await asyncio.wait({self._serving})
+
+    async def _shut(self) -> None:
+        # An attempt that outlived its cancellation is given up; it cannot be killed from here.
+        if self._tasks and not self._attempts:
+            await asyncio.wait(self._tasks)
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            await self._lease.end()
+        except QueueStorageError as error:
+            _log.warning("jobs could not be put back: %s", error)
+
+    def _start(self) -> None:
+        if self._serving is None and not self._closing:
+            self._serving = asyncio.create_task(self._serve(), name="file queues")
+
+    async def _serve(self) -> None:
+        """Take what there is to do and hear what others did, until the manager closes."""
+        while not self._closing:
+            self._wake.clear()
+            try:
+                await self._hear()
+                await self._take()
+            except QueueStorageError as error:
+                _log.error("no job can be taken: %s", error)
+                await asyncio.sleep(_AGAIN_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._database.poll_s)
+
+    async def _hear(self) -> None:
+        """Tell listeners what other processes did."""
+        heard = self._heard
+        if heard is None:
+            self._heard = await self._database.read(event_log.last_event)
+        elif self._events.has_listeners:
+            self._heard, events = await self._database.read(
+                lambda db: event_log.events_since(db, heard, self._lease.owner_id)
+            )
+            for event in events:
+                self._events.tell(event)
+
+    async def _take(self) -> None:
+        """Start what may run."""
+        wants = [
+            Want(queue, free, worker.limiter)
+            for queue, worker in self._workers.items()
+            if (free := self._concurrency(queue) - self._active[queue]) > 0
+        ]
+        now = self._clock.now_ms()
+        ready, due_ms = await self._database.read(
+            lambda db: job_rows.next_due(db, [want.queue for want in wants])
+        )
+        is_due = due_ms is not None and due_ms <= now
+        if due_ms is not None and not is_due:
+            self._look_in(due_ms - now)
+        if not (ready or is_due):
+            return
+        taken, wait_ms = await self._database.write(lambda db: self._claim(db, wants, now))
+        if wait_ms:
+            self._look_in(wait_ms)
+        for claim in taken:
+            self._begin(claim)
+
+    def _claim(
+        self, db: sqlite3.Connection, wants: list[Want], now_ms: int
+    ) -> tuple[list[Claim], int | None]:
+        taken, wait_ms = job_table.claim(db, wants, self._lease.owner_id, now_ms)
+        for claim in taken:
+            event_log.note(
+                db, self._lease.owner_id, QueueEvent("active", claim.job.queue, claim.job.id)
+            )
+        return taken, wait_ms
+
+    def _look_in(self, delay_ms: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.call_later(delay_ms, self._wake.set)
+
+    def _begin(self, claim: Claim) -> None:
+        self._active[claim.job.queue] += 1
+        self._events.tell(QueueEvent("active", claim.job.queue, claim.job.id))
+        self._in_task(self._run(claim), claim)
+
+    async def _run(self, claim: Claim) -> None:
+        try:
+            outcome = await self._process(copy.deepcopy(claim.job))
+            await self._record(claim, outcome)
+        finally:
+            self._active[claim.job.queue] -= 1
+            self._wake.set()
+
+    async def _record(self, claim: Claim, outcome: Outcome) -> None:
+        """Write down how an attempt ended, as soon as the file can be written."""
+        job, now = claim.job, self._clock.now_ms()
+        if isinstance(outcome, Completed):
+            changed = replace(
+                job,
+                state="completed",
+                finished_on=now,
+                attempts_made=job.attempts_made + 1,
+                returnvalue=outcome.result,
+                failed_reason=None,
+            )
+            await self._save(claim, changed)
+        elif isinstance(outcome, Failed):
+            await self._save(claim, _failed(job, outcome, now), outcome.retry_in_ms)
+        else:
+            await self._save(claim, replace(job, state="waiting"), outcome.retry_in_ms)
+
+    async def _save(self, claim: Claim, changed: JobRecord, delay_ms: int | None = None) -> None:
+        if changed.state == "waiting" and delay_ms:
+            changed.state = "delayed"
+        due_ms = self._clock.now_ms() + (delay_ms or 0) if changed.state == "delayed" else None
+        event = _event(changed)
+
+        def save(db: sqlite3.Connection) -> bool:
+            if not job_table.save_job(db, claim, changed, self._lease.owner_id, due_ms):
+                return False
+            if changed.state in ("completed", "failed"):
+                job_table.forget_surplus(db, changed, self._max_finished)
+            event_log.note(db, self._lease.owner_id, event)
+            return True
+
+        while True:
+            try:
+                is_kept = await self._database.write(save)
+            except QueueStorageError as error:
+                if self._closed:
+                    raise
+                _log.error("job %s of queue %s: %s", changed.id, changed.queue, error)
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            break
+        if is_kept:
+            self._tell(event)
+        else:
+            _log.warning(
+                "job %s of queue %s was given to another manager while it ran; its outcome, %s, is"
+                " dropped",
+                changed.id,
+                changed.queue,
+                changed.state,
+            )
+
+    async def _set_paused(self, queue: str, *, paused: bool) -> None:
+        event = QueueEvent("paused" if paused else "resumed", queue)
+
+        def change(db: sqlite3.Connection) -> bool:
+            is_change = job_table.set_paused(db, queue, paused=paused)
+            if is_change:
+                event_log.note(db, self._lease.owner_id, event)
+            return is_change
+
+        if await self._database.write(change):
+            self._tell(event)
+
+    def _on_lost(self) -> None:
+        _log.warning("this manager was silent for too long: others run its jobs now")
+        for attempt in list(self._attempts):
+            attempt.interrupt()
+
+    def _on_stranded(self, stranded: list[Claim]) -> None:
+        for claim in stranded:
+            self._in_task(self._return(claim), claim)
+
+    async def _return(self, claim: Claim) -> None:
+        """Give back a job whose manager is dead, or end it when that was its last attempt."""
+        job, attempt = claim.job, claim.job.attempts_made + 1
+        if job.opts.may_be_lost_in(attempt):
+            lost = JobError(job.id)
+            outcome: Outcome = Failed(lost, f"its manager was lost in attempt {attempt}", "", 0)
+        else:
+            refusal = JobStalledError(job.id, attempt)
+            outcome = await self._process(copy.deepcopy(job), refusal)
+        event = QueueEvent("stalled", job.queue, job.id)
+        await self._database.post(lambda db: event_log.note(db, self._lease.owner_id, event))
+        self._events.tell(event)
+        await self._record(claim, outcome)
+
+    def _in_task(self, work: Coroutine[None, None, None], claim: Claim) -> None:
+        task = asyncio.create_task(work, name=f"job {claim.job.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell(self, event: QueueEvent) -> None:
+        self._events.tell(event)
+        self._wake.set()
+
+
+def _failed(job: JobRecord, outcome: Failed, now_ms: int) -> JobRecord:
+    last = outcome.retry_in_ms is None
+    return replace(
+        job,
+        state="failed" if last else "waiting",
+        finished_on=now_ms if last else None,
+        attempts_made=job.attempts_made + 1,
+        failed_reason=outcome.reason,
+        stacktrace=[*job.stacktrace, outcome.stack],
+    )
+
+
+def _event(job: JobRecord) -> QueueEvent:
+    if job.state == "completed":
+        return QueueEvent("completed", job.queue, job.id, returnvalue=job.returnvalue)
+    if job.state == "failed":
+        return QueueEvent("failed", job.queue, job.id, failed_reason=job.failed_reason)
+    return QueueEvent("delayed" if job.state == "delayed" else "waiting", job.queue, job.id)

@@ -1,0 +1,355 @@
+"""What is special about the file manager: leases, other processes, and what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuxt_queue.managers import FileWorkerManager, QueueEvent
+from nuxt_queue.managers.clock import Clock, ManualClock
+from nuxt_queue.managers.file import owners
+from nuxt_queue.services.context import ContextService, JobContext
+from nuxt_queue.services.event_stream import MemoryEventStream
+from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.sqlite import Database, SqliteEventStream, location
+from nuxt_queue.services.state import MemoryStateStore
+
+WAIT_S = 15.0
+ME = owners.Owner.here()
+
+
+@asynccontextmanager
+async def process(
+    directory: Path, clock: Clock | None = None, **options: Any
+) -> AsyncIterator[FileWorkerManager]:
+    """Open a manager with a file of its own, as another process would."""
+    async with Database(directory) as database:
+        stream = SqliteEventStream(database)
+        contexts = ContextService(MemoryStateStore(), EventBus(stream))
+        async with FileWorkerManager(contexts, database, clock=clock, **options) as manager:
+            yield manager
+
+
+async def echo(job: dict[str, Any], _context: JobContext) -> Any:
+    return job["data"]
+
+
+class Held:
+    """A handler that waits to be let go, and knows whether it was cancelled."""
+
+    def __init__(self) -> None:
+        self.running, self.go = asyncio.Event(), asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, _job: dict[str, Any], _context: JobContext) -> str:
+        self.running.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return "late"
+
+
+async def ended(manager: FileWorkerManager, job_id: str) -> Any:
+    """Wait until a job of queue `q` has ended; return it."""
+    over: asyncio.Queue[QueueEvent] = asyncio.Queue()
+    stops = [manager.on("q", name, over.put_nowait) for name in ("completed", "failed")]
+    async with asyncio.timeout(WAIT_S):
+        job = await manager.get_job("q", job_id)
+        while job is None or job.state not in ("completed", "failed"):
+            await over.get()
+            job = await manager.get_job("q", job_id)
+    for stop in stops:
+        stop()
+    return job
+
+
+def edit(directory: Path, sql: str, *values: Any) -> None:
+    """Change the file behind the managers' backs."""
+    db = sqlite3.connect(directory / "queue.sqlite3", timeout=WAIT_S)
+    db.execute(sql, values)
+    db.commit()
+    db.close()
+
+
+def leave_behind(directory: Path, job_id: str) -> None:
+    """Make a job look as if a manager had died while it ran."""
+    edit(
+        directory,
+        "INSERT INTO owners VALUES ('dead', ?, ?, 4194305, 'x', 1e18, 1e18)",
+        ME.boot_id,
+        ME.pid_ns,
+    )
+    edit(
+        directory,
+        "UPDATE jobs SET state = 'active', owner = 'dead', token = token + 1 WHERE id = ?",
+        job_id,
+    )
+
+
+DEAD: dict[str, tuple[dict[str, Any], bool]] = {
+    "gone": ({"pid": 4194305}, True),
+    "another of that number": ({"started": "1"}, True),
+    "alive": ({}, False),
+    "alive and silent": ({"monotonic": -1}, True),
+    "in a container, heard of": ({"pid_ns": "other", "pid": 4194305}, False),
+    "in a container, silent": ({"pid_ns": "other", "monotonic": -1}, True),
+    "of a machine's last boot, heard of": ({"boot_id": "old", "monotonic": -1}, False),
+    "of a machine's last boot, silent": ({"boot_id": "old", "wall": -1}, True),
+    "silent by a clock that was set": ({"wall": -3600}, False),
+    "heard of by a clock that was set": ({"monotonic": -1, "wall": 3600}, True),
+}
+
+
+@pytest.mark.parametrize("who", DEAD)
+def test_an_owner_is_dead_when_its_process_is_gone_or_it_is_silent(who: str) -> None:
+    """Faults 78: within one boot nobody's setting of the clock matters."""
+    differs, dead = DEAD[who]
+    left = {"monotonic": owners.LEASE_S, "wall": owners.LEASE_S} | differs
+    named = {key: value for key, value in differs.items() if key not in ("monotonic", "wall")}
+    other = replace(ME, **{"id": "other", **named})
+    row = (other.id, other.boot_id, other.pid_ns, other.pid, other.started)
+
+    found = owners._is_dead(
+        (*row, time.monotonic() + left["monotonic"], time.time() + left["wall"]), ME
+    )
+
+    assert found is dead
+
+
+async def test_a_job_of_a_dead_manager_comes_back_and_the_attempt_counts(tmp_path: Path) -> None:
+    """Faults 74, E5."""
+    attempts: list[int] = []
+
+    async def note(_job: dict[str, Any], context: JobContext) -> None:
+        attempts.append(context.scope.attempt)
+
+    stalled: list[str | None] = []
+    async with process(tmp_path) as manager:
+        job_id = await manager.enqueue("q", "a", 1, {"attempts": 3})
+        leave_behind(tmp_path, job_id)
+        manager.on("q", "stalled", lambda event: stalled.append(event.job_id))
+        await manager.register_worker("q", "a", note)
+        job = await ended(manager, job_id)
+
+    assert (job.state, job.attempts_made, attempts, stalled) == ("completed", 2, [2], [job_id])
+
+
+async def test_a_job_that_kills_its_managers_fails_in_the_end_and_says_so(tmp_path: Path) -> None:
+    """Faults 61, E5: a job of one attempt gets a second, once; nothing dies for ever."""
+    async with process(tmp_path) as manager:
+        job_id = await manager.enqueue("q", "a", 1)
+        for _ in range(2):
+            leave_behind(tmp_path, job_id)
+            await manager.register_worker("q", "other", echo, {"concurrency": 1})
+            await manager.pause("q")
+            async with asyncio.timeout(WAIT_S):
+                job = await manager.get_job("q", job_id)
+                while job is None or job.state == "active":
+                    await asyncio.sleep(0.01)
+                    job = await manager.get_job("q", job_id)
+        events = [event.type for event in await manager.bus.read(job_id)]
+
+    assert job is not None
+    assert (job.state, job.attempts_made) == ("failed", 2)
+    assert job.failed_reason is not None
+    assert "the process that ran it was lost in attempt 2" in job.failed_reason
+    assert events == ["step.started", "step.failed"]
+
+
+async def test_a_late_outcome_is_dropped_and_its_handler_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faults 63, 74: the fence is the token; whoever was taken for dead does no more harm."""
+    held = Held()
+    async with process(tmp_path) as slow, process(tmp_path) as quick:
+        await slow.register_worker("q", "a", held)
+        job_id = await slow.enqueue("q", "a", 1, {"attempts": 5})
+        async with asyncio.timeout(WAIT_S):
+            await held.running.wait()
+        await quick.register_worker("q", "a", echo)
+        owner = slow._lease.owner_id
+        edit(tmp_path, "UPDATE owners SET started = 'x' WHERE id = ?", owner)
+
+        job = await ended(quick, job_id)
+        held.go.set()
+        await slow.close_all(grace_s=WAIT_S)
+        after = await slow.get_job("q", job_id)
+
+    assert job.returnvalue == 1
+    assert after == job
+    assert "was given to another manager while it ran; its outcome" in caplog.text
+
+
+async def test_a_manager_that_was_taken_for_dead_cancels_what_it_runs(tmp_path: Path) -> None:
+    held = Held()
+    async with process(tmp_path) as slow:
+        await slow.register_worker("q", "a", held)
+        await slow.enqueue("q", "a", 1)
+        async with asyncio.timeout(WAIT_S):
+            await held.running.wait()
+            edit(tmp_path, "DELETE FROM owners")
+            await held.cancelled.wait()
+
+
+async def test_a_manager_that_only_enqueues_owns_nothing(tmp_path: Path) -> None:
+    async with process(tmp_path) as manager:
+        await manager.enqueue("q", "a", 1)
+        found = await manager._database.read(
+            lambda db: db.execute("SELECT count(*) FROM owners").fetchone()
+        )
+
+    assert found == (0,)
+
+
+async def test_listeners_hear_what_other_processes_do(tmp_path: Path) -> None:
+    """Whoever enqueued a job may wait for its end, wherever it runs, removed or not."""
+    heard: asyncio.Queue[QueueEvent] = asyncio.Queue()
+    async with process(tmp_path) as producer, process(tmp_path) as worker:
+        for name in ("active", "completed", "failed"):
+            producer.on("q", name, heard.put_nowait)
+        await asyncio.sleep(0.2)  # it listens from now on
+        await worker.register_worker("q", "a", echo)
+        await producer.enqueue("q", "a", {"n": 1})
+        await producer.enqueue("q", "a", 2, {"removeOnComplete": True})
+        await producer.enqueue("q", "unknown", 3)
+        async with asyncio.timeout(WAIT_S):
+            events = [await heard.get() for _ in range(6)]
+
+    ends = [(e.type, e.returnvalue, e.failed_reason) for e in events if e.type != "active"]
+    assert ends[:2] == [("completed", {"n": 1}, None), ("completed", 2, None)]
+    assert ends[2][0] == "failed"
+    assert 'No handler for job "unknown"' in (ends[2][2] or "")
+
+
+async def test_a_queue_that_is_paused_anywhere_is_paused_everywhere(tmp_path: Path) -> None:
+    async with process(tmp_path) as one, process(tmp_path) as other:
+        await other.register_worker("q", "a", echo)
+        await one.pause("q")
+        assert await other.is_paused("q")
+        job_id = await one.enqueue("q", "a", 1)
+        await asyncio.sleep(0.3)
+        job = await other.get_job("q", job_id)
+        assert job is not None
+        assert job.state == "paused"
+
+        await one.resume("q")
+
+        assert (await ended(one, job_id)).returnvalue == 1
+
+
+async def test_a_limiter_counts_the_starts_of_all_processes(tmp_path: Path) -> None:
+    started: list[str] = []
+
+    def noting(name: str) -> Callable[..., Any]:
+        async def note(_job: dict[str, Any], _context: JobContext) -> None:
+            started.append(name)
+
+        return note
+
+    limiter = {"limiter": {"max": 2, "duration": 600_000}, "concurrency": 5}
+    async with process(tmp_path) as one, process(tmp_path) as other:
+        await one.register_worker("q", "a", noting("one"), limiter)
+        await other.register_worker("q", "a", noting("other"), limiter)
+        for n in range(6):
+            await one.enqueue("q", "a", n)
+        await asyncio.sleep(0.5)
+        counts = await one.get_job_counts("q")
+
+    assert len(started) == 2
+    assert (counts["completed"], counts["waiting"]) == (2, 4)
+
+
+async def test_an_outcome_is_recorded_as_soon_as_the_file_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faults 75: the handler has run; it does not run again for a disk that was full a while."""
+    runs: list[int] = []
+    writing = Database.write
+    failures = 2
+
+    async def fails(database: Database, work: Any) -> Any:
+        nonlocal failures
+        if runs and failures:
+            failures -= 1
+            raise location.storage_error(database.path, OSError(28, "No space left on device"))
+        return await writing(database, work)
+
+    async def note(_job: dict[str, Any], _context: JobContext) -> int:
+        runs.append(1)
+        return 7
+
+    monkeypatch.setattr("nuxt_queue.managers.file.manager._AGAIN_S", 0.01)
+    monkeypatch.setattr(Database, "write", fails)
+    async with process(tmp_path) as manager:
+        await manager.register_worker("q", "a", note)
+        job = await ended(manager, await manager.enqueue("q", "a", 1))
+
+    assert (job.returnvalue, runs, failures) == (7, [1], 0)
+    assert "No space left on device" in caplog.text
+
+
+async def test_ended_jobs_and_their_timelines_do_not_pile_up(tmp_path: Path) -> None:
+    """Faults 79: the file is bounded."""
+    async with process(tmp_path, max_finished=3) as manager:
+        await manager.register_worker("q", "a", echo)
+        ids = [await manager.enqueue("q", "a", n) for n in range(8)]
+        for job_id in ids[-3:]:
+            await ended(manager, job_id)
+        kept = await manager.get_jobs("q")
+        timelines = [bool(await manager.bus.read(job_id)) for job_id in ids]
+
+    assert [job.data for job in kept] == [5, 6, 7]
+    assert timelines == [False] * 5 + [True] * 3
+
+
+async def test_the_order_is_that_of_enqueuing_whatever_the_clock_says(tmp_path: Path) -> None:
+    """Faults 78: a clock that is set back an hour puts nobody ahead."""
+    order: list[int] = []
+
+    async def note(job: dict[str, Any], _context: JobContext) -> None:
+        order.append(job["data"])
+
+    async with process(tmp_path, ManualClock(2_000_000_000_000)) as manager:
+        await manager.enqueue("q", "a", 1)
+    async with process(tmp_path, ManualClock(2_000_000_000_000 - 3_600_000)) as manager:
+        await manager.enqueue("q", "a", 2)
+        later = await manager.enqueue("q", "a", 3)
+        await manager.register_worker("q", "a", note)
+        await ended(manager, later)
+
+    assert order == [1, 2, 3]
+
+
+async def test_what_waits_goes_on_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with process(tmp_path, clock) as manager:
+        waiting = await manager.enqueue("q", "a", "waiting")
+        delayed = await manager.enqueue("q", "a", "delayed", {"delay": 1000})
+        first = await manager.enqueue("q", "a", "again", {"repeat": {"every": 5000}})
+    clock.advance(1000)
+    async with process(tmp_path, clock) as manager:
+        assert await manager.enqueue("q", "a", "again", {"repeat": {"every": 5000}}) == first
+        await manager.register_worker("q", "a", echo)
+
+        assert (await ended(manager, waiting)).returnvalue == "waiting"
+        assert (await ended(manager, delayed)).returnvalue == "delayed"
+        assert (await manager.get_job_counts("q"))["delayed"] == 1
+
+
+async def test_timelines_may_be_elsewhere(tmp_path: Path) -> None:
+    contexts = ContextService(MemoryStateStore(), EventBus(MemoryEventStream()))
+    async with Database(tmp_path) as database, FileWorkerManager(contexts, database) as manager:
+        await manager.register_worker("q", "a", echo)
+        job = await ended(manager, await manager.enqueue("q", "a", 1))
+
+        assert len(await manager.bus.read(job.id)) == 2
