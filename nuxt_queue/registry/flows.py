@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nuxt_queue.config.settings import closest
+from nuxt_queue.errors import QueueError
 from nuxt_queue.registry.entry import Problem, WorkerEntry
 from nuxt_queue.services.flows import FlowDefinition, Step
 
@@ -69,6 +70,10 @@ def _add(draft: _Draft, worker: WorkerEntry) -> str | None:
         await_before=flow.await_before,
         await_after=flow.await_after,
     )
+    try:
+        step.check()
+    except QueueError as error:
+        return str(error)
     if flow.role == "entry":
         if draft.entry:
             first = draft.entry[1].path

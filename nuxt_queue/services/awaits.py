@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+from nuxt_queue.errors import QueueError
 from nuxt_queue.services.cron import next_time
 
-__all__ = ["Await", "Position"]
+__all__ = ["Await", "Position", "check_await"]
 
 Position = Literal["before", "after"]
 
 _DAY_MS = 24 * 60 * 60 * 1000  # how long the host waits for a call or an event
 _LIMITED = frozenset({"webhook", "event"})
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_delay(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_limit(value: Any) -> bool:
+    return _is_delay(value) and value > 0
+
+
+def _is_action(value: Any) -> bool:
+    return value in ("fail", "continue")
+
+
+_Setting = tuple[Callable[[Any], bool], str]
+# What each type needs and may have: whether a value is one, and what to call it.
+_NEEDS: dict[str, dict[str, _Setting]] = {
+    "time": {"delay": (_is_delay, "whole milliseconds, 0 or more")},
+    "schedule": {"cron": (_is_text, "a cron pattern")},
+    "event": {"event": (_is_text, "the name of an event")},
+    "webhook": {},
+}
+_MAY: dict[str, dict[str, _Setting]] = {
+    "time": {},
+    "schedule": {"timezone": (_is_text, "a time zone")},
+    "event": {"filterKey": (_is_text, "the name of a field")},
+    "webhook": {"method": (_is_text, "a method of HTTP")},
+}
+_ALWAYS: dict[str, _Setting] = {
+    "timeout": (_is_limit, "whole milliseconds, 1 or more"),
+    "timeoutAction": (_is_action, '"fail" or "continue"'),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +124,26 @@ class Await:
         missing = object()
         wanted: object = run_input.get(key, missing)
         return wanted is not missing and bool(payload.get(key) == wanted)
+
+
+def check_await(config: Mapping[str, Any], where: str) -> None:
+    """Raise QueueError when a step could not wait as it is told to.
+
+    Args:
+        config: The host's form of `awaitBefore` or `awaitAfter`.
+        where: What to call it in the message.
+    """
+    kind = config.get("type")
+    if kind not in _NEEDS:
+        raise QueueError(f"{where}.type is {kind!r}; known: {', '.join(_NEEDS)}")
+    known = {**_NEEDS[kind], **_MAY[kind], **_ALWAYS}
+    for key, value in config.items():
+        if key != "type" and key not in known:
+            raise QueueError(f"{where}.{key} is not for {kind}; it takes {', '.join(known)}")
+        if key != "type" and not known[key][0](value):
+            raise QueueError(f"{where}.{key} is {value!r}; expected {known[key][1]}")
+    for key, (_, expected) in _NEEDS[kind].items():
+        if key not in config:
+            raise QueueError(f"{where}.{key} is missing; expected {expected}")
+    if kind == "schedule" and next_time(config["cron"], 0, config.get("timezone")) is None:
+        raise QueueError(f'{where}.cron "{config["cron"]}" never comes round')

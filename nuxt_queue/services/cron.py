@@ -35,12 +35,18 @@ def next_time(pattern: str, after_s: float, timezone: str | None = None) -> floa
     from croniter import CroniterBadDateError, croniter
 
     check_cron(pattern, timezone)
-    start = datetime.fromtimestamp(after_s, _zone(timezone))
+    zone = _zone(timezone)
+    # By the clock on the wall, which croniter leaves to us: of an hour that a change of the clock
+    # repeats it means the first, and what it skips comes when the clock has been set.
+    wall = croniter(pattern, datetime.fromtimestamp(after_s, zone).replace(tzinfo=None))
     try:
-        found: datetime = croniter(pattern, start).get_next(datetime)
+        while True:
+            found: datetime = wall.get_next(datetime)
+            moment = found.replace(tzinfo=zone).timestamp()
+            if moment > after_s:
+                return moment
     except CroniterBadDateError:  # 30 February: valid in form, never due
         return None
-    return found.timestamp()
 
 
 def _zone(timezone: str | None) -> tzinfo:

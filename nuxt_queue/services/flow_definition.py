@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+from nuxt_queue.services.awaits import check_await
+
 __all__ = ["STEP_TOKEN", "FlowDefinition", "Step"]
 
 # `subscribes` may name a step instead of an event: `step:train` stands for its completion.
@@ -44,6 +46,12 @@ class Step:
         names = {key: tuple(kept.get(key) or ()) for key in ("subscribes", "emits")}
         return cls(**{**kept, **names})
 
+    def check(self) -> None:
+        """Raise QueueError when it could not wait as it is told to."""
+        for key, config in (("awaitBefore", self.await_before), ("awaitAfter", self.await_after)):
+            if config is not None:
+                check_await(config, f'step "{self.name}": {key}')
+
 
 @dataclass(frozen=True, slots=True)
 class FlowDefinition:
@@ -62,6 +70,11 @@ class FlowDefinition:
     def to_json(self) -> dict[str, Any]:
         """Return the flow as plain JSON data."""
         return asdict(self)
+
+    def check(self) -> None:
+        """Raise QueueError when one of its steps could not wait as it is told to."""
+        for step in (self.entry, *self.steps.values()):
+            step.check()
 
     def step(self, name: str) -> Step | None:
         """Return a step by its name, the entry included."""

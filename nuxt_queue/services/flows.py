@@ -85,10 +85,12 @@ class FlowEngine:
             `{"id", "queue", "step", "flowId"}`, where `id` is the entry step's job.
 
         Raises:
-            QueueError: There is no such flow, or the queue refuses the job.
+            QueueError: There is no such flow, a step could not wait as it is told to, or the
+                queue refuses the job.
             ValuePathError: JSON cannot hold the payload.
         """
         definition = self._definition(name)
+        definition.check()
         payload = to_json({} if payload is None else payload, "payload")
         run = RunRecord.begin(str(uuid.uuid4()), definition, payload, self._clock())
         run.news.insert(0, ("flow.start", {"input": payload}))
