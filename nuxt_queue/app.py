@@ -107,7 +107,10 @@ async def _serve(settings: ProjectConfig, workers: ScanResult, kept: Backend) ->
     async def enqueue(queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
         return await manager.enqueue(queue, job, data, opts)
 
-    flows = FlowEngine(workers.flows(), bus, enqueue, store=kept.flows)
+    async def remove(queue: str, job_id: str) -> bool:
+        return await manager.remove_job(queue, job_id)
+
+    flows = FlowEngine(workers.flows(), bus, enqueue, store=kept.flows, remove=remove)
 
     def child_processes(options: WorkerOptions) -> JobHandler:
         assert options.path is not None  # every entry of a scan has one

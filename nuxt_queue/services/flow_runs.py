@@ -4,58 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from nuxt_queue.services.awaits import Await
 from nuxt_queue.services.flow_definition import STEP_TOKEN, FlowDefinition, Step
+from nuxt_queue.services.flow_status import FlowRun, FlowStatus, StepStatus, iso_time
 
 __all__ = ["Delivery", "FlowRun", "FlowStatus", "RunRecord", "StepStatus", "iso_time"]
 
-FlowStatus = Literal["running", "completed", "failed", "cancelled"]
-StepStatus = Literal["queued", "running", "retrying", "awaiting", "completed", "failed"]
-
 _OPEN: frozenset[StepStatus] = frozenset({"queued", "running", "retrying", "awaiting"})
+
+_IN_QUEUE: frozenset[StepStatus] = frozenset({"queued", "retrying"})
+_RESUMED = "__resumed"  # ends the id of the job of a step that has waited
 
 # How long whoever decided that a step starts may take to enqueue it; then somebody else does.
 _DELIVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class FlowRun:
-    """How one run of a flow stands; a snapshot.
-
-    Attributes:
-        id: The flow id, which is also the run id of its events and the key of its state.
-        flow_name: The flow.
-        status: `running`, or how it ended.
-        started_at: Unix seconds.
-        finished_at: Unix seconds; None while it runs.
-        steps: The status of every step that was started, in the order of starting.
-        error: Why it failed, None otherwise.
-    """
-
-    id: str
-    flow_name: str
-    status: FlowStatus
-    started_at: float
-    finished_at: float | None
-    steps: dict[str, StepStatus]
-    error: str | None
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the host's `RunningFlow`, with `finishedAt`, `steps` and `error` beside it."""
-        return {
-            "id": self.id,
-            "flowName": self.flow_name,
-            "status": self.status,
-            "startedAt": iso_time(self.started_at),
-            "stepCount": len(self.steps),
-            "completedSteps": sum(status == "completed" for status in self.steps.values()),
-            "finishedAt": None if self.finished_at is None else iso_time(self.finished_at),
-            "steps": dict(self.steps),
-            "error": self.error,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +203,12 @@ class RunRecord:
             said = {"canceledAt": iso_time(now), "previousStatus": self.status}
             self._end("cancelled", "flow.cancel", said, now)
 
+    def waiting_jobs(self) -> list[tuple[str, str]]:
+        """Return queue and id of the jobs that may be in their queues and have not ended."""
+        steps = [self.definition.step(n) for n, s in self.steps.items() if s in _IN_QUEUE]
+        names = [(step.queue, f"{self.id}__{step.name}") for step in steps if step is not None]
+        return [(queue, job_id + end) for queue, job_id in names for end in ("", _RESUMED)]
+
     def _start(self, step: Step, inputs: Any, now: float) -> None:
         if step.await_before:
             self._await(Await.begin(step.name, "before", step.await_before, now, inputs))
@@ -298,7 +267,7 @@ class RunRecord:
             "awaitPosition": waiting.position,
             "awaitConfig": dict(waiting.config),
         }
-        self._deliver(step, resumed, f"{self.id}__{step.name}__resumed", now)
+        self._deliver(step, resumed, f"{self.id}__{step.name}{_RESUMED}", now)
 
     def _expire(self, waiting: Await, now: float) -> None:
         self._say("await.timeout", waiting, {})
@@ -334,9 +303,3 @@ _KEPT = (
 
 def _fields(delivery: Delivery) -> dict[str, Any]:
     return {name: getattr(delivery, name) for name in Delivery.__slots__}
-
-
-def iso_time(seconds: float) -> str:
-    """Return unix seconds as the host writes times: UTC, milliseconds, `Z`."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

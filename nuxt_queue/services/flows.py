@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,9 @@ from nuxt_queue.errors import QueueError, QueueStorageError
 from nuxt_queue.rpc.values import to_json
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.flow_definition import FlowDefinition, Step
-from nuxt_queue.services.flow_runs import Delivery, FlowRun, FlowStatus, RunRecord, StepStatus
+from nuxt_queue.services.flow_queries import FlowQueries
+from nuxt_queue.services.flow_runs import Delivery, RunRecord
+from nuxt_queue.services.flow_status import FlowRun, FlowStatus, StepStatus
 from nuxt_queue.services.flow_store import Change, FlowStore, MemoryFlowStore, unknown_run
 from nuxt_queue.services.scope import Scope
 
@@ -25,6 +27,7 @@ __all__ = [
     "FlowEngine",
     "FlowRun",
     "FlowStatus",
+    "Remove",
     "Step",
     "StepStatus",
 ]
@@ -32,12 +35,15 @@ __all__ = [
 Enqueue = Callable[[str, str, Any, dict[str, Any]], Awaitable[str]]
 """`await enqueue(queue, job_name, data, opts)` returns the job's id; `opts` as on the wire."""
 
+Remove = Callable[[str, str], Awaitable[bool]]
+"""`await remove(queue, job_id)` forgets a job; raises QueueError while it runs."""
+
 _LOOK_S = 1.0  # between two looks at what is due; sooner when sooner is known here
 
 _log = logging.getLogger(__name__)
 
 
-class FlowEngine:
+class FlowEngine(FlowQueries):
     """Start flows, and decide from what their steps do what comes next.
 
     A step starts when every event it subscribes to was emitted, judged when an emitting step
@@ -55,6 +61,7 @@ class FlowEngine:
         bus: Where runs say what happened.
         enqueue: Puts a job into a queue; a job whose id is there already is not put there again.
         store: Where the runs are kept; in memory unless given.
+        remove: Takes a job out of its queue, for the steps of a cancelled run that only wait.
         clock: Unix time in seconds.
     """
 
@@ -65,13 +72,12 @@ class FlowEngine:
         enqueue: Enqueue,
         *,
         store: FlowStore | None = None,
+        remove: Remove | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._flows, self._bus, self._enqueue = flows, bus, enqueue
-        self._store, self._clock = store or MemoryFlowStore(), clock
-        self._registered_at = clock()
+        super().__init__(flows, store or MemoryFlowStore(), clock)
+        self._bus, self._enqueue, self._remove = bus, enqueue, remove
         self._attempts: dict[tuple[str, str], _Attempt] = {}
-        self._over = asyncio.Event()  # some run has ended; then there is another for the next
         self._due = asyncio.Event()
 
     async def start_flow(self, name: str, payload: Any = None) -> dict[str, str]:
@@ -121,6 +127,10 @@ class FlowEngine:
         run = await self._apply(run_id, lambda run: run.cancel(self._clock()))
         if run is None:
             raise unknown_run(run_id, name)
+        if run.status == "cancelled" and self._remove is not None:
+            for queue, job_id in run.waiting_jobs():
+                with contextlib.suppress(QueueError):  # it runs, and ends on its own
+                    await self._remove(queue, job_id)
         return run.snapshot().to_wire()
 
     async def emit(self, event: str, payload: Any = None, run_id: str | None = None) -> list[str]:
@@ -165,67 +175,6 @@ class FlowEngine:
             raise unknown_run(run_id)
         if not answers[0]:
             raise QueueError(f'step "{step}" of flow run "{run_id}" does not wait for anything')
-
-    async def run(self, run_id: str) -> FlowRun:
-        """Return how a run stands; raises QueueError for an unknown id."""
-        return (await self._record(run_id)).snapshot()
-
-    async def wait(self, run_id: str, timeout_s: float | None = None) -> FlowRun:
-        """Wait until a run has ended, wherever its steps run.
-
-        Raises:
-            TimeoutError: It has not ended in time; the message names its steps.
-            QueueError: There is no such run.
-        """
-        run = await self.run(run_id)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while run.status == "running":
-                    over = self._over
-                    run = await self.run(run_id)
-                    if run.status == "running":
-                        with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(over.wait(), self._store.poll_s)
-        except TimeoutError:
-            steps = ", ".join(f"{name} {status}" for name, status in run.steps.items())
-            raise TimeoutError(
-                f"flow run {run_id} still runs after {timeout_s} s: {steps}"
-            ) from None
-        return run
-
-    async def is_running(
-        self,
-        name: str | None = None,
-        run_id: str | None = None,
-        *,
-        exclude_run_ids: Collection[str] = (),
-    ) -> bool:
-        """Tell whether a run is under way: that one, one of that flow, or any."""
-        return any(run_id in (None, run.id) for run in await self._running(name, exclude_run_ids))
-
-    async def get_running_flows(
-        self, name: str | None = None, *, exclude_run_ids: Collection[str] = ()
-    ) -> list[dict[str, Any]]:
-        """Return the runs under way as the host's `RunningFlow` objects, oldest first."""
-        return [run.snapshot().to_wire() for run in await self._running(name, exclude_run_ids)]
-
-    async def has_flow_stats(self, name: str) -> bool:
-        """Tell whether the flow is known."""
-        return name in self._flows
-
-    async def get_flow_stats(self, name: str) -> dict[str, Any]:
-        """Return the host's `FlowStats` object; raises QueueError for an unknown flow."""
-        self._definition(name)
-        tally, running = await self._store.tally(name), await self._running(name, ())
-        awaiting = sum(bool(run.awaits) for run in running)
-        return tally.to_wire(name, self._registered_at, running=len(running), awaiting=awaiting)
-
-    async def get_all_flow_stats(
-        self, *, offset: int = 0, limit: int | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the statistics of all flows by name, or a page of them."""
-        names = sorted(self._flows)[offset : None if limit is None else offset + limit]
-        return [await self.get_flow_stats(name) for name in names]
 
     async def serve(self) -> None:
         """Look after what is due, here and for engines that are gone, until cancelled."""
@@ -335,21 +284,6 @@ class FlowEngine:
     def _look_in_time(self, run: RunRecord) -> None:
         if run.due_at is not None and (delay := run.due_at - self._clock()) < _LOOK_S:
             asyncio.get_running_loop().call_later(max(0, delay), self._due.set)
-
-    def _definition(self, name: str) -> FlowDefinition:
-        if name not in self._flows:
-            known = ", ".join(sorted(self._flows)) or "none"
-            raise QueueError(f'Flow not found: "{name}". Available: {known}')
-        return self._flows[name]
-
-    async def _record(self, run_id: str, name: str | None = None) -> RunRecord:
-        run = await self._store.get(run_id)
-        if run is None or name not in (None, run.definition.name):
-            raise unknown_run(run_id, name)
-        return run
-
-    async def _running(self, name: str | None, exclude: Collection[str]) -> list[RunRecord]:
-        return [run for run in await self._store.running(name) if run.id not in exclude]
 
 
 @dataclass(slots=True)

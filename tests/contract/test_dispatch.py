@@ -192,3 +192,18 @@ async def test_a_flow_job_gets_its_payload_and_its_scope(
     assert job.returnvalue["job"]["data"] == data
     assert job.returnvalue["job"].get("inputs") == inputs
     assert job.returnvalue["scope"] == ["f1", "ml", "f1__train__attempt-1"]
+
+
+async def test_a_step_that_waited_learns_what_resumed_it(bench: Bench) -> None:
+    """host-contract 2: trigger and awaitConfig."""
+
+    async def whole(job: dict[str, Any], context: JobContext) -> Any:
+        return [job["data"], context.scope.trigger, context.scope.await_config]
+
+    await bench.manager.register_worker("q", "train", whole, {"subscribes": ["a.b"]})
+    resumed = {"awaitResolved": True, "awaitData": {"by": "Ada"}, "awaitPosition": "before"}
+    data = {"flowId": "f1", "flowName": "ml", "input": {"a.b": 1}, **resumed}
+
+    job = await bench.run("q", "train", data | {"awaitConfig": {"type": "webhook"}})
+
+    assert job.returnvalue == [1, {"by": "Ada"}, {"type": "webhook"}]

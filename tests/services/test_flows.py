@@ -291,6 +291,29 @@ async def test_a_cancelled_run_starts_nothing_more() -> None:
     assert (await host.engine.wait(host.id, 5)).status == "cancelled"
 
 
+async def test_steps_of_a_cancelled_run_that_only_wait_are_taken_out_of_their_queues() -> None:
+    host = Host(step("a", "go"), step("b", "go"), step("c", "go"))
+    removed: list[tuple[str, str]] = []
+
+    async def remove(queue: str, job_id: str) -> bool:
+        removed.append((queue, job_id))
+        if job_id.endswith("__a"):
+            raise QueueError("it runs by now")
+        return True
+
+    host.engine._remove = remove
+    await host.start()
+    await host.play("entry", go=1)
+    await host.begin("b")
+
+    await host.engine.cancel_flow("ml", host.id)
+
+    assert [each for each in removed if not each[1].endswith("__resumed")] == [
+        ("q-a", f"{host.id}__a"),
+        ("q-c", f"{host.id}__c"),
+    ]
+
+
 async def test_a_restart_is_a_new_run_with_the_same_input() -> None:
     host = Host()
     await host.start({"rows": 7})
