@@ -1,0 +1,52 @@
+"""docs/queues.md: its example is a config that can be read, and its numbers are the real ones."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from nuxt_queue.config import complete_config
+from nuxt_queue.managers import FileWorkerManager, JobOptions, MemoryWorkerManager, WorkerOptions
+from nuxt_queue.managers.file.owners import LEASE_S
+from nuxt_queue.services.awaits import check_await
+from nuxt_queue.services.sqlite import SqliteFlowStore
+
+PAGE = (Path(__file__).parents[2] / "docs" / "queues.md").read_text("utf-8")
+
+
+def test_the_example_is_a_config_whose_wait_can_end() -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    given: dict[str, Any] = {}
+    exec(f"from nuxt_queue import define_config\n{source}", given)
+    config = complete_config(given["config"], stem="publish")
+
+    check_await(config["flow"]["awaitBefore"], "awaitBefore")
+
+
+def test_every_option_that_the_page_names_is_one_and_none_is_left_out() -> None:
+    table = PAGE.partition("## What a job may ask for")[2].partition("A registration")[0]
+    named = {
+        name
+        for line in table.splitlines()
+        for name in re.findall(r"`(\w+)`", line.split("|")[1] if line.startswith("| `") else "")
+    }
+
+    assert named == {field.alias for field in JobOptions.model_fields.values()}
+    assert "limiter" in WorkerOptions.model_fields
+
+
+def test_the_numbers_of_the_page_are_the_real_ones() -> None:
+    kept = inspect.signature(FileWorkerManager).parameters["max_finished"].default
+    runs = inspect.signature(SqliteFlowStore).parameters["keep_ended"].default
+
+    assert f"{kept:,} completed and {kept:,} failed jobs a queue and {runs:,} runs" in PAGE
+    assert f"after {LEASE_S:g}." in PAGE
+
+
+def test_every_operation_that_the_page_names_is_one() -> None:
+    (line,) = re.findall(r"^`retry_job`.*$", PAGE, re.MULTILINE)
+    for name in re.findall(r"`(\w+)`", line):
+        assert callable(getattr(FileWorkerManager, name))
+        assert callable(getattr(MemoryWorkerManager, name))
