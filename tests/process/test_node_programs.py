@@ -135,7 +135,8 @@ def test_settings_reach_the_command(tmp_path: Path) -> None:
     )
     assert launch.limits == Limits(open_files=50)
     assert launch.reuse
-    assert not ChildProcessRunner(ECHO, "node", reuse=False, **options).launch.reuse
+    assert not ChildProcessRunner(ECHO, "node", process="spawn", **options).launch.reuse
+    assert "only Python can" in refusal(ECHO, "node", process="fork", **options)
 
 
 async def test_tsx_of_the_worker_s_project_translates(host: Host, node_project: Path) -> None:
