@@ -60,7 +60,8 @@ def stdlib_part_modules() -> list[str]:
         folder = ROOT / "nuxt_queue" / part
         names += [f"nuxt_queue.{part}"]
         names += [f"nuxt_queue.{part}.{m.name}" for m in pkgutil.iter_modules([str(folder)])]
-    return [name for name in names if name != "nuxt_queue.sdk.bootstrap"]  # a script
+    scripts = ("nuxt_queue.sdk.bootstrap", "nuxt_queue.sdk.forkserver")
+    return [name for name in names if name not in scripts]
 
 
 def modules_after(statement: str, **env: str) -> set[str]:

@@ -50,6 +50,8 @@ CONTEXT_FIELDS = {
 ENV_CHILD = "NUXT_QUEUE_CHILD_PROCESS"
 # Set to "lines" by a parent that frames by newline, whatever the size: no acknowledgement needed.
 ENV_FRAMING = "NQ_RPC_FRAMING"
+# Set to "1" by a parent that has one process run one job after another.
+ENV_REUSE = "NQ_REUSE"
 # A descriptor that takes the worker's stdout, so that the parent can tell it from stderr.
 ENV_STDOUT_FD = "NQ_STDOUT_FD"
 # "<read>,<write>": the descriptors of the wire, when it is not on stdin and stdout.

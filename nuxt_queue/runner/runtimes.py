@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from nuxt_queue.errors import ConfigError
+from nuxt_queue.rpc import methods
 from nuxt_queue.runner.launch import Launch, LaunchOptions, child_environment, worker_file
 from nuxt_queue.runner.nodejs import NODE_RUNTIMES, node_launch
 from nuxt_queue.runner.programs import runs_scripts
@@ -51,18 +52,18 @@ def _python_launch(path: Path, options: LaunchOptions) -> Launch:
             'runtimes.python.process is "fork", which is for Linux: on macOS a copy of a process'
             ' that has loaded the frameworks of the system may crash; use "spawn" or "reuse"'
         )
-    if options.process == "reuse":
-        raise ConfigError(
-            'runtimes.python.process is "reuse", which is not there yet; use "spawn" or "fork"'
-        )
+    reuse = options.process == "reuse"
     script = str(FORK_SERVER if forks else BOOTSTRAP)
     return Launch(
         (*(options.command or (sys.executable,)), "-P", *options.args, script, str(path)),
-        child_environment(options.env, options.env_passthrough),
+        {
+            **child_environment(options.env, options.env_passthrough),
+            **({methods.ENV_REUSE: "1"} if reuse else {}),
+        },
         options.cwd or path.parent,
         options.limits,
         announces_start=True,
-        reuse=options.process == "reuse",
+        reuse=reuse,
         preload=tuple(options.preload) if forks else None,
     )
 

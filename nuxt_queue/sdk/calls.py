@@ -119,6 +119,11 @@ class Calls:
         self._lacking: set[str] = set()  # methods that the host has been asked for in vain
         self._unacknowledged = 0
         self._mutex = allocate_lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse further calls: what a job has left running must not speak for the next."""
+        self._closed = True
 
     def plain(self, value: Any, path: str) -> Any:
         """Return a value of the user's as JSON data that this host reads as it is.
@@ -143,6 +148,8 @@ class Calls:
         """Write a call now; `fallback` is sent instead when the host lacks the method."""
         if fallback and method in self._lacking:
             (method, params), fallback = fallback, None
+        if self._closed:
+            raise RpcError(f"{label}: the job that it belongs to has ended")
         call = Call(method, label)
 
         def before(size: int) -> None:
@@ -171,6 +178,8 @@ class Calls:
 
     def log(self, params: dict[str, Any]) -> None:
         """Write a log line; a host that must acknowledge it gets a call."""
+        if self._closed:
+            return
         if self.framed:
             self.peer.notify(methods.LOG, params)
         else:

@@ -1,7 +1,8 @@
 """`run_worker`: receive `execute`, run the handler, drain, reply.
 
-One job per process.  The handler runs in the main thread; answers arrive in a thread of the
-channel's own, so a handler that blocks still gets its logs out and its calls answered.
+One job per process, or one after another if the host says so.  The handler runs in the main
+thread; answers arrive in a thread of the channel's own, so a handler that blocks still gets its
+logs out and its calls answered.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ class _Worker:
         self._peer = Peer(self._send, self._serve, _FIRST_ID)
         self._calls = Calls(self._peer, framed=channel.framed)
         self._ctx: RunContext | None = None
-        self._job: tuple[dict[str, Any], Reply] | None = None
+        self._job: tuple[dict[str, Any], Reply] | None = None  # the one under way
+        self._takes_more = True
         self._given = allocate_lock()
         self._given.acquire()
         self._answered = self._ended = self._cancelled = False
@@ -164,13 +166,27 @@ class _Worker:
                 return
 
     def run(self, find: Callable[[], Any], subscribes: tuple[str, ...] | None) -> None:
-        """Wait for the job, run it, answer, and leave the process to end by itself."""
+        """Wait for the job, run it, answer, and leave the process to end by itself.
+
+        In a process that is reused the next job follows, unless one has failed: it may have left
+        things half done.
+        """
         _Worker.has_run = True
         self._channel.listen(self._peer.receive, self._on_end)
         self._given.acquire()
-        if self._job is None:
-            return
-        params, reply = self._job
+        while self._job is not None:
+            self._run_job(self._job, find, subscribes)
+            if not (self._takes_more and self._channel.reused):
+                return
+            self._given.acquire()
+
+    def _run_job(
+        self,
+        job_and_reply: tuple[dict[str, Any], Reply],
+        find: Callable[[], Any],
+        subscribes: tuple[str, ...] | None,
+    ) -> None:
+        params, reply = job_and_reply
         fields = params.get("context") or {}
         self._ctx = ctx = RunContext(self._calls, fields)
         if self._cancelled:  # before there was a context
@@ -202,8 +218,15 @@ class _Worker:
         for call in self._calls.drain():
             raise CallFailedError(f"{call.label} was not awaited and failed: {call.error}")
         _flush()
-        self._answered = True  # from here on the host may hang up
+        self._close_job()
         reply.result(plain)
+
+    def _close_job(self) -> None:
+        """Let go of the job: from its answer on the host may hang up, or send the next."""
+        self._answered = True
+        if self._channel.reused:
+            self._calls.close()
+            self._job = None
 
     def _fail(self, reply: Reply, error: BaseException, phase: str) -> None:
         if isinstance(error, PeerClosedError):
@@ -212,7 +235,8 @@ class _Worker:
         try:
             self._calls.drain()
             _flush()
-            self._answered = True
+            self._takes_more = False
+            self._close_job()
             reply.error(failure)
         except PeerClosedError:
             return
@@ -227,6 +251,11 @@ class _Worker:
         elif method == methods.SHUTDOWN:
             reply.result(None)
             self._on_end()
+        elif method == methods.NEXT and self._channel.reused:
+            if self._job is not None or not self._takes_more:
+                raise RpcError("this worker takes no other job", code=_BUSY)
+            self._cancelled = False  # it was meant for the last one
+            reply.result(True)
         elif method != methods.EXECUTE:
             raise MethodNotFoundError(f"a worker has no method {method!r}; it has 'execute'")
         elif self._job is not None:
@@ -234,6 +263,8 @@ class _Worker:
         else:
             if not isinstance(params, dict) or not isinstance(params.get("context", {}), dict):
                 raise InvalidParamsError("execute takes {job, context}, and context is an object")
+            self._calls = Calls(self._peer, framed=self._channel.framed)
+            self._ctx, self._answered = None, False
             self._job = (params, reply)
             self._given.release()
 

@@ -30,11 +30,14 @@ class StdioChannel:
 
     Attributes:
         framed: Whether the host has said that it reads lines of any length.
+        reused: Whether the host has said that one job may follow another.
     """
 
-    def __init__(self, reads_fd: int, writes_fd: int, *, framed: bool = False) -> None:
+    def __init__(
+        self, reads_fd: int, writes_fd: int, *, framed: bool = False, reused: bool = False
+    ) -> None:
         self._reads_fd, self._writes_fd = reads_fd, writes_fd
-        self.framed = framed
+        self.framed, self.reused = framed, reused
         self._writing = allocate_lock()
         self._pid = os.getpid()
 
@@ -111,7 +114,8 @@ def claim() -> StdioChannel | None:
     if _claimed is None and os.environ.pop(methods.ENV_CHILD, None) == "1":
         # Private copies first: after this nothing can reach the wire through 0 and 1.
         framed = os.environ.pop(methods.ENV_FRAMING, "") == "lines"
-        _claimed = StdioChannel(os.dup(0), os.dup(1), framed=framed)
+        reused = os.environ.pop(methods.ENV_REUSE, "") == "1"
+        _claimed = StdioChannel(os.dup(0), os.dup(1), framed=framed, reused=reused)
         os.register_at_fork(after_in_child=_claimed._forget)  # noqa: SLF001 its own module
         capture = int(os.environ.pop(methods.ENV_STDOUT_FD, "2"))
         os.dup2(capture, 1)

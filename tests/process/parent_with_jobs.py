@@ -1,8 +1,8 @@
 """A parent that is going to be killed: runs jobs that would survive it, and says when they work.
 
-`python parent_with_jobs.py COUNT [--node | --fork FOLDER]`: COUNT jobs of each kind; with `--node`
-of one kind in JavaScript, with `--fork` a copy of it stays behind that holds every pipe.  Prints
-its mark when all of them work, and waits.
+`python parent_with_jobs.py COUNT [--node | --copies | --fork FOLDER]`: COUNT jobs of each kind;
+with `--node` of one kind in JavaScript, with `--copies` in copies of a fork server, with `--fork` a
+copy of it stays behind that holds every pipe.  Prints its mark when all of them work, and waits.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ async def main(count: int) -> None:
     bus.subscribe(hear)
     service = ContextService(MemoryStateStore(), bus)
     in_node = "--node" in sys.argv
-    runner = ChildProcessRunner(NODE_WORKER, "node") if in_node else ChildProcessRunner(WORKER)
+    process = "fork" if "--copies" in sys.argv else None
+    runner = ChildProcessRunner(WORKER, process=process)
+    if in_node:
+        runner = ChildProcessRunner(NODE_WORKER, "node")
     jobs = [
         asyncio.create_task(
             runner.execute({"id": str(n), "data": way}, service.for_job(Scope(str(n), "q")))
