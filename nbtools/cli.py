@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", metavar="JSON", help="the input for --verify, instead of the notebook's own")
     add("--where", metavar="FILE:LINE", help="say which cell a line of a worker comes from")
     add("--force", action="store_true", help="overwrite a file that is not ours or was edited")
+    add("--tests", metavar="DIR", help="write the cells tagged nq-test to DIR/test_<worker>.py")
     add("--vendor", action="store_true", help="put the SDK beside the worker, in the folder .nq")
     add("--strict", action="store_true", help="let a warning stop the export")
     add("--with-deps", action="store_true", help="take what marked cells need from unmarked ones")

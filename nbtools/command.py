@@ -16,6 +16,7 @@ from nbtools.report import Report
 
 if TYPE_CHECKING:
     from nbtools.exporter.roles import Marked
+    from nbtools.exporter.target import Made
 
 __all__ = ["OK", "REFUSED", "UNUSABLE", "Command"]
 
@@ -83,11 +84,28 @@ class Command:
             message = f"makes the same file as {first}, {target.as_posix()}"
             found = [Diagnostic("NQ405", message, "rename one of the notebooks")]
             raise RefusedError(file, found)
-        if arguments.check or arguments.diff:
-            status = self._compare(exported, target)
-        else:
-            status = self._write(exported, target)
+        status = self._settle(exported, target)
+        if arguments.tests:
+            status = max(status, self._tests(exported, notebook, target))
+        if arguments.vendor and not (arguments.check or arguments.diff):
+            self._vendor(file, target.parent)
         return self._verify(exported, notebook, target) if arguments.verify else status
+
+    def _settle(self, made: Made, target: Path) -> int:
+        """Write a file, or say in what it is not what it should be."""
+        looks = self.arguments.check or self.arguments.diff
+        return self._compare(made, target) if looks else self._write(made, target)
+
+    def _tests(self, exported: Exported, notebook: Notebook, worker: Path) -> int:
+        from nbtools.exporter.testfile import render_tests, tests_target
+
+        target = tests_target(Path(self.arguments.tests), worker)
+        tests = render_tests(notebook, exported, worker, target)
+        if tests is None:
+            self.report.note(f"{notebook.file}: no cell is marked nq-test; there are no tests")
+            return OK
+        self.report.find(notebook.file, tests.warnings)
+        return self._settle(tests, target)
 
     def _target(self, file: str) -> Path:
         """Return the file to write: `-o`, the project's folder, or beside the notebook."""
@@ -98,7 +116,7 @@ class Command:
             return output if is_file else output / name
         return (_workers_folder(Path(file).parent) or Path(file).parent) / name
 
-    def _write(self, exported: Exported, target: Path) -> int:
+    def _write(self, exported: Made, target: Path) -> int:
         is_new = write_worker(exported, target, force=self.arguments.force)
         count = len(exported.cells)
         cells = f"{count} cell{'s' if count > 1 else ''}{'' if is_new else ', unchanged'}"
@@ -109,8 +127,6 @@ class Command:
             state="written" if is_new else "unchanged",
             cells=exported.cells,
         )
-        if self.arguments.vendor:
-            self._vendor(exported.notebook, target.parent)
         return OK
 
     def _vendor(self, file: str, folder: Path) -> None:
@@ -156,7 +172,7 @@ class Command:
         self.report.done(said, file=notebook.file, worker=worker, state="verified")
         return OK
 
-    def _compare(self, exported: Exported, target: Path) -> int:
+    def _compare(self, exported: Made, target: Path) -> int:
         shown, file = target.as_posix(), exported.notebook
         folder = Path(file).parent
         try:

@@ -29,7 +29,7 @@ from nbtools.notebook import Notebook, read_notebook
 if TYPE_CHECKING:
     from nbtools.exporter.slices import Slice, Taken
 
-__all__ = ["Exported", "Options", "export_notebook", "render_notebook"]
+__all__ = ["Exported", "Options", "export_notebook", "portable_name", "render_notebook"]
 
 
 class Options(NamedTuple):
@@ -153,7 +153,7 @@ class _Export:
         assert handler
         assert config is not None
         codes = _without_spent_config(codes, stated)
-        name = _portable_name(self.notebook.file)
+        name = portable_name(self.notebook.file)
         text, places = render(name, codes, config, stated, handler.name, futures, block)
         check_config(text, config)
         return Exported(
@@ -261,7 +261,7 @@ def _without_spent_config(codes: list[Code], stated: StatedConfig) -> list[Code]
     return codes if binds & needed else others
 
 
-def _portable_name(file: str) -> str:
+def portable_name(file: str) -> str:
     """Return the notebook's path from the project's root, or its bare name."""
     path = Path(file).absolute()
     root = find_root(path.parent)
