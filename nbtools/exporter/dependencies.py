@@ -13,15 +13,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from nbtools.errors import Diagnostic
 from nbtools.exporter.code import Code
+from nbtools.exporter.packages import Installed, Package, canonical
 from nbtools.exporter.roles import Marked
 from nbtools.exporter.standalone import is_local
-
-if TYPE_CHECKING:
-    from importlib.metadata import Distribution
 
 __all__ = ["script_block", "without_made_block"]
 
@@ -113,7 +111,7 @@ def _imports(codes: list[Code], folder: Path) -> Iterator[_Import]:
                 if isinstance(node, ast.Import):
                     names = [alias.name for alias in node.names]
                 elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                    names = [node.module]
+                    names = [f"{node.module}.{alias.name}" for alias in node.names]
                 else:
                     continue
                 for name in names:
@@ -134,84 +132,41 @@ def _requirements(
     by_name = {wish.name: wish for wish in wishes}
     needed: dict[str, str] = {}
     reported: set[str] = set()
+    installed = Installed()
     for each in imports:
         top = each.module.partition(".")[0]
         if top in reported:
             continue
-        distribution = _distribution_of(each.module)
-        wish = by_name.get(_canonical(distribution.name if distribution else top))
-        if distribution is None and wish is None:
+        package = installed.holder_of(each.module)
+        wish = by_name.get(canonical(package.name if package else top))
+        if package is None and wish is None:
             reported.add(top)
             message = f"'{top}' is not installed here, so its package is not known"
             fix = "install it, or state the dependencies in a cell that begins with # /// script"
             finding = Diagnostic("NQ218", message, fix, each.cell, each.line, is_warning=True)
             found.append(finding)
-        elif distribution is not None and _is_from_folder(distribution):
+        elif package is not None and package.is_from_folder:
             reported.add(top)
             message = f"'{top}' is installed from a folder of this machine"
             fix = "publish it, or install it into the environment that runs the worker"
             finding = Diagnostic("NQ219", message, fix, each.cell, each.line, is_warning=True)
             found.append(finding)
         else:
-            name = _canonical(distribution.name) if distribution else _canonical(top)
-            needed[name] = _requirement(distribution, wish)
+            name = canonical(package.name) if package else canonical(top)
+            needed[name] = _requirement(package, wish)
     for wish in wishes:
         if wish.is_exported and wish.name not in needed:
-            needed[wish.name] = _requirement(_installed(wish.name), wish)
+            needed[wish.name] = _requirement(installed.named(wish.name), wish)
     return {name: text for name, text in needed.items() if name not in _OWN}
 
 
-def _requirement(distribution: Distribution | None, wish: _Wish | None) -> str:
-    if wish and (wish.is_specific or distribution is None):
+def _requirement(package: Package | None, wish: _Wish | None) -> str:
+    if wish and (wish.is_specific or package is None):
         return wish.text
-    assert distribution is not None
+    assert package is not None
     # A local version, `2.5.0+cu124`, is on no index; `==2.5.0` accepts it.
-    version = distribution.version.partition("+")[0]
-    return f"{wish.text if wish else distribution.name}=={version}"
-
-
-def _distribution_of(module: str) -> Distribution | None:
-    """Return the installed package that a module comes from."""
-    top = module.partition(".")[0]
-    same = _installed(top)  # for most it has the module's name, which is quick to find
-    if same is not None and _holds(same, top):
-        return same
-    from importlib import metadata
-
-    names = sorted(set(metadata.packages_distributions().get(top, ())))
-    candidates = [metadata.distribution(name) for name in names]
-    if len(candidates) > 1:  # a namespace that several share
-        path = module.replace(".", "/")
-        exact = [each for each in candidates if _lists(each, path)]
-        candidates = exact or candidates
-    return candidates[0] if candidates else None
-
-
-def _installed(name: str) -> Distribution | None:
-    from importlib import metadata
-
-    try:
-        return metadata.distribution(name)
-    except (metadata.PackageNotFoundError, ValueError):
-        return None
-
-
-def _holds(distribution: Distribution, module: str) -> bool:
-    places = (f"{module}/__init__.py", f"{module}.py")
-    return any(Path(str(distribution.locate_file(place))).is_file() for place in places)
-
-
-def _lists(distribution: Distribution, path: str) -> bool:
-    files = distribution.files or []
-    return any(str(file) in {f"{path}/__init__.py", f"{path}.py"} for file in files)
-
-
-def _is_from_folder(distribution: Distribution) -> bool:
-    return '"dir_info"' in (distribution.read_text("direct_url.json") or "")
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    version = package.version.partition("+")[0]
+    return f"{wish.text if wish else package.name}=={version}"
 
 
 # --- what %pip lines say -------------------------------------------------------------------------
@@ -255,5 +210,5 @@ def _wishes(codes: list[Code], marked: list[Marked]) -> list[_Wish]:
             except InvalidRequirement:  # a path, a variable, an address
                 continue
             is_specific = bool(wanted.specifier or wanted.url or wanted.marker)
-            wishes.append(_Wish(_canonical(wanted.name), str(wanted), is_specific, is_exported))
+            wishes.append(_Wish(canonical(wanted.name), str(wanted), is_specific, is_exported))
     return wishes

@@ -45,6 +45,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     settings = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    (home / "config" / "jupyter_server_config.py").write_text(_save_hook())
     environment = os.environ | {
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
@@ -67,6 +68,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait(20)
+
+
+def _save_hook() -> str:
+    """Return the example of the page about notebooks: a worker at each save."""
+    page = (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text()
+    return next(each for each in page.split("```python\n") if "post_save_hook" in each).split(
+        "```"
+    )[0]
 
 
 def _address(home: Path, server: subprocess.Popen[bytes]) -> str:

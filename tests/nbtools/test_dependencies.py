@@ -17,6 +17,7 @@ import pytest
 from nbtools import cli, export_notebook
 from nbtools.errors import ExportError
 from nbtools.exporter import where_in
+from nbtools.exporter.packages import Installed, canonical
 from nuxt_queue.registry import scan
 
 Write = Callable[..., Path]
@@ -135,30 +136,77 @@ def test_a_module_that_is_not_installed_is_said_and_not_guessed(write_notebook: 
     }
 
 
+def _site(tmp_path: Path, name: str, version: str, *modules: str) -> Path:
+    """Return a folder in which a package is installed."""
+    site = tmp_path / f"site of {name}"
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nVersion: 9 of the text\n"
+    (info / "METADATA").write_text(head)
+    for module in modules or (f"{name}.py",):
+        path = site / module
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (info / "RECORD").write_text("".join(f"{each},,\n" for each in modules or (f"{name}.py",)))
+    return site
+
+
 def test_a_package_of_a_folder_of_this_machine_is_no_dependency(
     write_notebook: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = tmp_path / "site"
-    info = site / "mine-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    (info / "RECORD").write_text("mine.py,,\n")
-    (info / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
-    (site / "mine.py").touch()
+    site = _site(tmp_path, "mine", "1.0")
+    origin = '{"url": "file:///x", "dir_info": {"editable": true}}'
+    (site / "mine-1.0.dist-info" / "direct_url.json").write_text(origin)
     monkeypatch.syspath_prepend(str(site))
     exported = export_notebook(write_notebook(("nq-imports", "import mine")))
     assert [finding.code for finding in exported.warnings] == ["NQ219"]
     assert _block(exported.text) is None
 
 
+def test_a_namespace_belongs_to_the_package_that_has_the_module(
+    write_notebook: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("alpha", "beta"):
+        site = _site(tmp_path, f"shared-{name}", "1", f"shared_space/{name}/__init__.py")
+        monkeypatch.syspath_prepend(str(site))
+    for source in ("import shared_space.beta.deep", "from shared_space import beta"):
+        assert _needs(("nq-imports", source), write=write_notebook) == ["shared-beta==1"]
+    source = "from shared_space import alpha, beta"
+    assert _needs(("nq-imports", source), write=write_notebook) == [
+        "shared-alpha==1",
+        "shared-beta==1",
+    ]
+
+
+def test_the_package_that_python_would_import_is_the_one_that_counts(
+    write_notebook: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1.0", "2.0"):
+        folder = tmp_path / version
+        monkeypatch.syspath_prepend(str(_site(folder, "twice-there", version, "twice_there.py")))
+    assert _needs(("nq-imports", "import twice_there"), write=write_notebook) == [
+        "twice-there==2.0"
+    ]
+
+
+def test_each_package_that_is_installed_here_is_found_as_python_finds_it() -> None:
+    installed = Installed()
+    known = metadata.packages_distributions()
+    assert len(known) > 50
+    for module, names in known.items():
+        files = map(str, metadata.files(names[0]) or [])
+        is_listed = any(file.startswith((f"{module}/", f"{module}.")) for file in files)
+        if module.isidentifier() and len(set(names)) == 1 and is_listed:
+            package = installed.holder_of(module)
+            assert package is not None, module
+            assert canonical(package.name) == canonical(names[0])
+            assert package.version == metadata.version(names[0])
+
+
 def test_a_local_version_is_left_out_since_no_index_has_it(
     write_notebook: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = tmp_path / "site" / "torchy-2.5.0+cu124.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torchy\nVersion: 2.5.0+cu124\n")
-    (tmp_path / "site" / "torchy.py").touch()
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.syspath_prepend(str(_site(tmp_path, "torchy", "2.5.0+cu124")))
     assert _needs(("nq-imports", "import torchy"), write=write_notebook) == ["torchy==2.5.0"]
 
 
@@ -190,7 +238,7 @@ def test_a_block_that_is_wrong_is_refused_with_its_place(
 
 
 def test_another_environment_makes_no_worker_stale_and_no_deps_states_none(
-    write_notebook: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    write_notebook: Write, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R16, R18: the versions are an input; `--check` is about the cells."""
     write_notebook(("nq-imports", "import numpy"))
@@ -199,7 +247,7 @@ def test_another_environment_makes_no_worker_stale_and_no_deps_states_none(
     first = worker.read_text()
     assert "numpy==" in first
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(metadata.Distribution, "version", "0.1")
+        elsewhere.syspath_prepend(str(_site(tmp_path, "numpy", "0.1")))
         os.utime(worker, ns=(1, 1))
         assert cli.main(["job.ipynb"]) == 0
         assert worker.stat().st_mtime_ns == 1
