@@ -8,6 +8,7 @@ from typing import Any
 
 from nbtools.emulator.context import Emitted, LocalRunContext, LogLine
 from nbtools.emulator.display import html_of, text_of
+from nbtools.emulator.frames import users_frames
 from nuxt_queue.services.loopback import run_handler
 
 __all__ = ["LocalRun", "run_local"]
@@ -94,7 +95,11 @@ async def run_local(
         "attemptsMade": (ctx.attempt or 1) - 1,
         "opts": dict(opts or {}),
     }
-    result = await run_handler(handler, job, ctx, ctx.calls, names["subscribes"])
+    try:
+        result = await run_handler(handler, job, ctx, ctx.calls, names["subscribes"])
+    except BaseException as error:
+        error.__traceback__ = users_frames(error)
+        raise
     return LocalRun(result, ctx)
 
 

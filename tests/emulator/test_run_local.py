@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import pytest
@@ -174,3 +175,41 @@ async def test_state_given_twice_is_refused() -> None:
 
 def test_errors_of_the_emulator_are_errors_of_the_kit() -> None:
     assert issubclass(ValuePathError, NuxtQueueError)
+
+
+def _files(error: BaseException) -> list[str]:
+    """Return the function of each frame below the test's own."""
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)][1:]
+
+
+async def test_a_failure_shows_the_handler_and_not_the_way_to_it() -> None:
+    async def divide(job: dict[str, Any], _ctx: RunContext) -> float:
+        return inverse(job["data"])
+
+    def inverse(number: int) -> float:
+        return 1 / number
+
+    def forget(_job: dict[str, Any], ctx: RunContext) -> None:
+        ctx.state.set("loss", float("nan"))
+
+    with pytest.raises(ZeroDivisionError) as failed:
+        await run_local(divide, 0)
+    assert _files(failed.value) == ["divide", "inverse"]
+    with pytest.raises(ValuePathError) as refused:
+        await run_local(forget)
+    assert _files(refused.value) == ["forget"]
+
+
+async def test_a_fault_of_ours_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nuxt_queue.services import loopback
+
+    def broken(*_: object) -> None:
+        raise KeyError("ours")
+
+    # As if the function stood in our own file.
+    code = broken.__code__.replace(co_filename=loopback.__file__)
+    broken.__code__ = code
+    monkeypatch.setattr(loopback, "_is_coroutine_function", broken)
+    with pytest.raises(KeyError) as failed:
+        await run_local(greet, {"name": "Ada"})
+    assert _files(failed.value) == ["run_local", "run_handler", "broken"]

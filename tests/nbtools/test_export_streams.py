@@ -217,7 +217,11 @@ def test_a_file_is_told_each_time_it_changes() -> None:
 
 def test_watching_exports_at_each_save_and_ends_quietly(write_notebook: Write) -> None:
     write_notebook()
-    command = [sys.executable, "-m", "nbtools.cli", "--watch", "--json", "job.ipynb"]
+    code = (  # a shell starts what it puts in the background with this signal ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from nbtools.cli import main; sys.exit(main(['--watch', '--json', 'job.ipynb']))"
+    )
+    command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout
