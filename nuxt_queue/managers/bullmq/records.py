@@ -109,7 +109,7 @@ def _foreign_backoff(value: Any) -> Backoff:
         return Backoff(type="exponential", delay_ms=delay_ms)
     if given.get("type") != "fixed":
         _log.warning('backoff "%s" is unknown here: always its delay', given.get("type"))
-    return Backoff(delay_ms=delay_ms)
+    return Backoff(type="fixed", delay_ms=delay_ms)
 
 
 def _moment(fields: Mapping[str, str], name: str) -> int | None:
