@@ -72,8 +72,8 @@ fmt: $(READY)  ## format and fix what can be fixed
 cov: $(READY) $(NODE_READY) redis-server chromium  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
-bench: $(READY)  ## what a job costs, as ratios to a bare Python
-	@for name in start wire discovery endings exporter; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench: $(READY) $(NODE_READY)  ## what a job costs, as ratios to a bare Python
+	@for name in start wire discovery endings exporter node; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -22,6 +22,7 @@ NODE_RUNTIMES = {"node": True, "node-isolated": False}
 
 _TYPESCRIPT = frozenset({".ts", ".mts", ".cts"})
 _Version = tuple[int, int, int]
+_HOOKS = (20, 6)  # since when Node can be told how to load a module
 
 
 def node_launch(runtime: str, path: Path, options: LaunchOptions) -> Launch:
@@ -42,6 +43,8 @@ def node_launch(runtime: str, path: Path, options: LaunchOptions) -> Launch:
     native = path.suffix in _TYPESCRIPT and _tsx_of(path) is None
     if native and not _strips_types(version):
         raise ConfigError(_no_typescript(path, version))
+    if path.suffix in _TYPESCRIPT and version < _HOOKS:
+        raise ConfigError(f"{path} is TypeScript, which tsx translates for Node 20.6 or newer")
     process = options.process or ("reuse" if NODE_RUNTIMES[runtime] else "spawn")
     if process == "fork":
         raise ConfigError(

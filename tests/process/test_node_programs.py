@@ -117,6 +117,16 @@ def test_a_node_that_cannot_translate_yet_needs_tsx(tmp_path: Path, version: str
     assert f"which Node {version} cannot run" in refusal(worker, command=(node,))
 
 
+def test_tsx_needs_a_node_that_can_be_told_how_to_load(node_project: Path) -> None:
+    worker = node_project / "w.ts"
+    worker.write_text(TYPESCRIPT)
+    node_project.joinpath("bin").mkdir()
+    node = fake_node(node_project / "bin", "nq-node|20.5.1")
+    assert refusal(worker, command=(node,)) == (
+        f"{worker} is TypeScript, which tsx translates for Node 20.6 or newer"
+    )
+
+
 def test_settings_reach_the_command(tmp_path: Path) -> None:
     node = fake_node(tmp_path, "nq-node|20.0.0")
     options: dict[str, Any] = {

@@ -44,6 +44,12 @@ function provideImports() {
     Module.registerHooks(imports)
     return
   }
+  if (!Module.register) {
+    throw new WorkerFileError(
+      `#imports needs Node 20.6 or newer, and this is ${process.version};` +
+        ' leave the import out: what it names is there without it',
+    )
+  }
   Module.register('./imports.mjs', import.meta.url)
   // `require('#imports')`, which is also what tsx makes of an import in a CommonJS package.
   const file = fileURLToPath(new URL('./define.cjs', import.meta.url))
