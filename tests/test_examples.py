@@ -109,6 +109,26 @@ async def test_an_example_is_served_by_a_manager_like_any_worker(tmp_path: Path)
         )
 
 
+def test_a_runtime_whose_program_is_missing_is_one_line_that_says_how_to_fix_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Faults 90: by `nq run`, and by a manager, which serves the others."""
+    shutil.copytree(EXAMPLES / "perl", tmp_path, dirs_exist_ok=True)
+    settings = (tmp_path / "pyproject.toml").read_text("utf-8")
+    missing = settings.replace('"perl"', '"no-such-perl -w"')
+    (tmp_path / "pyproject.toml").write_text(missing, "utf-8")
+    assert main(["run", str(tmp_path / "worker.pl")]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith('nq: runtimes.perl.command: there is no "no-such-perl" on the path (')
+    assert err.endswith("); install it, or give its whole path\n")
+
+    off = settings + "enabled = false\n"
+    (tmp_path / "pyproject.toml").write_text(off, "utf-8")
+    assert main(["run", str(tmp_path / "worker.pl")]) == 2
+    assert 'runtime "perl" is switched off; set enabled = true in' in capsys.readouterr().err
+
+
 def test_nq_runs_and_scans_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     worker = str(WORKERS[0])
     assert main(["run", worker, "--data", json.dumps({"text": TEXT})]) == 0

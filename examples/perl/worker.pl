@@ -163,8 +163,7 @@ sub answer_to ( $id, $body ) {
 }
 
 sub failure ($error) {
-    my $text = ref $error ? encode($error) : $error;
-    chomp $text;
+    chomp( my $text = "$error" );
     my $type = ref $error || 'Error';
     return { %{ rpc_error( -32000, "$type: $text" ) }, data => { type => $type, message => $text } };
 }
