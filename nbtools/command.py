@@ -69,7 +69,8 @@ class Command:
             notebook,
             stem=target.stem,
             allow_local=arguments.allow_local,
-            deps=not (arguments.no_deps or arguments.check or arguments.diff),
+            deps=not arguments.no_deps,
+            installed=not (arguments.check or arguments.diff),
             strict=arguments.strict,
             with_deps=arguments.with_deps,
         )

@@ -43,7 +43,7 @@ def without_made_block(text: str) -> str:
 
 
 def script_block(
-    codes: list[Code], marked: list[Marked], folder: Path, found: list[Diagnostic]
+    codes: list[Code], marked: list[Marked], folder: Path | None, found: list[Diagnostic]
 ) -> list[str]:
     """Return the lines of a worker's block, having reported what cannot be said.
 
@@ -52,7 +52,8 @@ def script_block(
     Args:
         codes: The exported cells.
         marked: All cells of the notebook.
-        folder: The notebook's folder: modules in it come from no package.
+        folder: The notebook's folder: modules in it come from no package.  None: take only a
+            block that a cell states.
         found: Where the findings go.
     """
     stated = list(_stated(marked))
@@ -64,6 +65,8 @@ def script_block(
         _check_stated(lines, cell, line, found)
         is_exported = any(code.number == cell for code in codes)
         return [] if is_exported else lines
+    if folder is None:
+        return []
     imports = list(_imports(codes, folder))
     wishes = _wishes(codes, marked)
     if not imports and not any(wish.is_exported for wish in wishes):

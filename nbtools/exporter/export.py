@@ -38,12 +38,14 @@ class Options(NamedTuple):
     Attributes:
         allow_local: Accept imports of modules beside the notebook.
         deps: State in the worker which packages it needs.
+        installed: Look for them among the packages that are installed here, not in cells only.
         strict: Let a warning stop the export.
         with_deps: Take from unmarked cells the statements that the marked ones need.
     """
 
     allow_local: bool = False
     deps: bool = True
+    installed: bool = True
     strict: bool = False
     with_deps: bool = False
 
@@ -190,8 +192,10 @@ class _Export:
         standalone.check_names(codes, marked, given, self.found, lazy_annotations=lazy)
 
     def _block(self, codes: list[Code], marked: list[Marked]) -> list[str]:
-        folder = Path(self.notebook.file).parent
-        return script_block(codes, marked, folder, self.found) if self.options.deps else []
+        if not self.options.deps:
+            return []
+        folder = Path(self.notebook.file).parent if self.options.installed else None
+        return script_block(codes, marked, folder, self.found)
 
     def _complete(self, stated: StatedConfig) -> dict[str, Any] | None:
         from nuxt_queue.errors import ConfigError

@@ -264,6 +264,14 @@ def test_another_environment_makes_no_worker_stale_and_no_deps_states_none(
     assert "# ///" in worker.read_text()
 
 
+def test_a_change_of_a_stated_block_makes_a_worker_stale(write_notebook: Write) -> None:
+    write_notebook(("", STATED))
+    assert cli.main(["job.ipynb"]) == 0
+    assert cli.main(["--check", "job.ipynb"]) == 0
+    write_notebook(("", STATED.replace(">=1", ">=2")))
+    assert cli.main(["--check", "job.ipynb"]) == 1
+
+
 def test_a_block_that_was_edited_by_hand_is_kept(write_notebook: Write, capsys: Capture) -> None:
     write_notebook(("nq-imports", "import numpy"))
     cli.main(["job.ipynb"])

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nbtools import cli, export_notebook, sync
 from nbtools.edits import editable
 from nbtools.edits.back import put_back
 from nbtools.edits.worker import cut_worker
-from nbtools.notebook import read_notebook
+from nbtools.exporter import render_notebook
+from nbtools.notebook import parse_notebook, read_notebook
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "notebooks"
 ACCEPTED = [
@@ -24,6 +27,8 @@ ACCEPTED = [
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 
+CONFIG = ("nq-config", 'config = {"queue": "job"}')
+HANDLER = ("nq-handler", "def handler(job, ctx):\n    return job")
 HELPER = ("nq-export", "def twice(x):\n    return 2 * x")
 
 
@@ -334,3 +339,34 @@ def test_a_line_that_is_added_to_each_part_of_a_sample_comes_back(
         added = "\n# added" if new.number in back.cells else ""
         assert new.source == old.source + added
         assert (new.tags, new.metadata, new.id) == (old.tags, old.metadata, old.id)
+
+
+_LINES = st.lists(
+    st.sampled_from(["x = 1", "# a", "", "    ", "# (dropped) %who", "y = '\u2028'", "z = 2"]),
+    max_size=9,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_LINES, _LINES)
+def test_whatever_the_lines_of_a_part_become_the_cell_makes_them(
+    first: list[str], second: list[str]
+) -> None:
+    """Magics that are still there stay magics; all else is text."""
+    sources = ["%who\nx = 1\n# a\n%who\n\nz = 2", "# a\n%who\ny = '\u2028'"]
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": [tag]}, "source": source}
+        for tag, source in (CONFIG, *(("nq-export", source) for source in sources), HANDLER)
+    ]
+    raw = json.dumps({"nbformat": 4, "metadata": {}, "cells": cells}, indent=1).encode()
+    exported = render_notebook(parse_notebook(raw, "job.ipynb"))
+    worker = cut_worker(exported.text, "job.py")
+    parts = [part for part in worker.parts if part.role == "export"]
+    lines = exported.text.split("\n")
+    for part, new in reversed(list(zip(parts, (first, second), strict=True))):
+        lines[part.at - 1 : part.at - 1 + len(part.lines)] = new
+    edited = cut_worker("\n".join(lines), "job.py")
+    back = put_back(editable(raw, "job.ipynb"), edited, "job.py", stem="job")
+    made = [part.lines for part in cut_worker(back.exported.text, "job.py").parts]
+    assert made == [part.lines or [""] for part in edited.parts]
+    assert cut_worker(back.exported.text, "job.py").config[1] == worker.config[1]
