@@ -110,11 +110,16 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+_others: set[int] = set()  # what other tests share, such as a server
+
+
 def children() -> list[int]:
-    """List this process's children but for the reaper, zombies too."""
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    found = [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-    return [int(pid) for pid in found if int(pid) != reaper().pid]
+    """List this process's children but for the reaper and what was there before, zombies too."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found.update(map(int, (task / "children").read_text().split()))
+    return sorted(found - _others - {reaper().pid})
 
 
 def descriptors() -> set[str]:
@@ -149,7 +154,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Host]:
     """A host; after the test no child and no descriptor of its jobs is left."""
     reaper().start()
-    before, others = descriptors(), set(children())  # a server that other tests share, for example
+    _others.clear()
+    _others.update(children())
+    before = descriptors()
     problems: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: problems.append(context))
@@ -157,7 +164,7 @@ async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     yield host
     async with asyncio.timeout(WAIT_S):
         await host.close()
-        while descriptors() - before or set(children()) - others:  # noqa: ASYNC110 transports close turns later
+        while descriptors() - before or children():  # noqa: ASYNC110 transports close turns later
             await asyncio.sleep(0.01)
     assert problems == []
     assert len(asyncio.all_tasks()) == 1
