@@ -73,7 +73,7 @@ cov: $(READY) $(NODE_READY) redis-server chromium  ## test coverage, children in
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY) $(NODE_READY)  ## what a job costs, as ratios to a bare Python
-	@for name in start wire discovery endings exporter node; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in start fork wire discovery endings exporter node; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -12,43 +12,45 @@ import contextlib
 import errno
 import os
 from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from nuxt_queue.runner.forkserver import ForkServer
 from nuxt_queue.runner.launch import Launch
+from nuxt_queue.runner.pool import Nobody
 from nuxt_queue.runner.process import ChildProcess, Listener, Timeouts
 
 __all__ = ["ForkedProcesses"]
 
 
 class ForkedProcesses:
-    """Has a copy made for each job and ends it with the job."""
+    """Has a copy made for each job and ends it with the job.
+
+    When a job has ended a copy is made ahead, so that the next one need not wait for it.
+    """
 
     def __init__(self, launch: Launch, max_message: int, timeouts: Timeouts) -> None:
         self._launch, self._max_message, self._timeouts = launch, max_message, timeouts
         self._held: set[_Shared] = set()
         self._of_jobs: dict[ChildProcess, _Shared] = {}
+        self._ahead: asyncio.Task[_Copy] | None = None
+        self._endings: set[asyncio.Task[bool]] = set()
         self._closed = False
 
     async def take(self, listener: Listener) -> ChildProcess:
-        """Have a copy made, and limit it before it begins."""
+        """Have a copy made unless one is there, and limit it before it begins."""
         launch = self._launch
         if not launch.cwd.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(launch.cwd))
         shared = self._hold()
         try:
-            server = await shared.server()
-            process = await ChildProcess.start(
-                partial(server.fork, launch),
-                listener,
-                max_message=self._max_message,
-                timeouts=self._timeouts,
-            )
+            process = await self._take_ahead() or (await self._copy(shared)).process
         except BaseException:
             shared.release()
             raise
         self._of_jobs[process] = shared
+        process.listener = listener
         with contextlib.suppress(ProcessLookupError):  # it has been killed already
             launch.limits.apply(process.pid)
         process.write(b"\n")  # what it waits for
@@ -57,12 +59,21 @@ class ForkedProcesses:
     async def give_back(self, process: ChildProcess, *, answered: bool) -> bool:
         """End the copy; say whether it ended by itself."""
         by_itself = await process.end(gently=answered)
-        await self._of_jobs.pop(process).let_go()
+        shared = self._of_jobs.pop(process)
+        if self._ahead is None and not self._closed:
+            self._ahead = asyncio.create_task(self._copy(shared))
+            self._ahead.add_done_callback(_is_up)  # if it cannot be made, the next job will say so
+        await shared.let_go()
         return by_itself
 
     async def close(self) -> None:
-        """End the fork server, unless other workers or running jobs still need it."""
+        """End what waits for jobs, and the fork server unless other workers or jobs need it."""
         self._closed = True
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await self._take_ahead(drop=True)
+        if self._endings:
+            await asyncio.wait(self._endings)
         while self._held:
             await self._held.pop().let_go()
 
@@ -74,6 +85,45 @@ class ForkedProcesses:
             shared.users += 1
         shared.users += 1
         return shared
+
+    async def _copy(self, shared: _Shared) -> _Copy:
+        server = await shared.server()
+        process = await ChildProcess.start(
+            partial(server.fork, self._launch),
+            Nobody(),
+            max_message=self._max_message,
+            timeouts=self._timeouts,
+        )
+        return _Copy(process, server)
+
+    async def _take_ahead(self, *, drop: bool = False) -> ChildProcess | None:
+        """Return the copy that was made ahead, if there is one and it can be used."""
+        ahead = self._ahead
+        if ahead is None:
+            return None
+        await asyncio.wait([ahead])
+        if self._ahead is not ahead:  # another job has it
+            return None
+        self._ahead = None
+        if ahead.cancelled() or ahead.exception() is not None:
+            return None
+        copy = ahead.result()
+        if copy.is_up and not drop:
+            return copy.process
+        ending = asyncio.create_task(copy.process.end(gently=True))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    process: ChildProcess
+    server: ForkServer
+
+    @property
+    def is_up(self) -> bool:
+        return self.server.is_up and not self.process.wire_ended.done()
 
 
 class _Shared:
@@ -122,7 +172,7 @@ class _Shared:
             await self._starting.result().end()
 
 
-def _is_up(starting: asyncio.Task[ForkServer]) -> bool:
+def _is_up(starting: asyncio.Task[ForkServer] | asyncio.Task[_Copy]) -> bool:
     failed = starting.cancelled() or starting.exception() is not None
     return not failed and starting.result().is_up
 

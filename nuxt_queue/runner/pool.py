@@ -20,7 +20,7 @@ from nuxt_queue.runner.fresh import FreshProcesses
 from nuxt_queue.runner.launch import Launch
 from nuxt_queue.runner.process import ChildProcess, Listener, Timeouts
 
-__all__ = ["WarmProcesses"]
+__all__ = ["Nobody", "WarmProcesses"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class WarmProcesses:
             await asyncio.wait(self._endings)
 
     def _keep(self, process: ChildProcess) -> None:
-        process.listener = _Nobody()
+        process.listener = Nobody()
         timer = asyncio.get_running_loop().call_later(self._idle_s, self._let_go, process)
         self._idle.append(_Waiting(process, timer))
 
@@ -173,8 +173,8 @@ class _Between:
             self._answer.set_result(error is None and result is True)
 
 
-class _Nobody:
-    """Whom a waiting process's lines belong to."""
+class Nobody:
+    """Whom the lines of a process belong to that waits for a job."""
 
     backlog = 0
 

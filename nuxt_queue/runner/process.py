@@ -242,18 +242,16 @@ class ChildProcess:
     def _reap(self) -> None:
         # The group first: until its leader is reaped, its number cannot belong to anybody else.
         self._signal_group(signal.SIGKILL)
-        self._leader.reap().add_done_callback(self._sweep)
+        reaped = self._leader.reap()
+        reaped.add_done_callback(lambda _: reaper().remove(self.pid))
+        # In a thread: what has been killed may take its time to go.
+        swept = asyncio.get_running_loop().run_in_executor(None, kill_marked, self.mark)
 
-    def _sweep(self, reaped: asyncio.Future[int | None]) -> None:
-        reaper().remove(self.pid)
-
-        def swept(_: object) -> None:
+        def ended(_: object) -> None:
             if not self.exited.done():
                 self.exited.set_result(reaped.result())
 
-        # In a thread: what has been killed may take its time to go.
-        sweep = asyncio.get_running_loop().run_in_executor(None, kill_marked, self.mark)
-        sweep.add_done_callback(swept)
+        asyncio.gather(reaped, swept, return_exceptions=True).add_done_callback(ended)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if not self._leader.is_reaped:  # else the number may be somebody else's by now

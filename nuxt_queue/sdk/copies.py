@@ -6,7 +6,7 @@ ends of the pipes with the message:
 
 ```
 -> {"worker": "/w/a.py", "cwd": "/w", "env": {"NQ_COOKIE": ...}} and four descriptors
-<- {"pid": 7}     the copy leads a session of its own and carries its mark; it waits for a byte
+<- {"pid": 7}     it leads a session, carries its mark, and waits for a byte before it begins
 -> {"reap": 7}    the parent has seen its end
 <- {"returncode": 0}
 ```
@@ -27,8 +27,14 @@ import signal
 import socket
 import sys
 import threading
+from _thread import start_new_thread
 
-from nuxt_queue.rpc import methods
+from nuxt_queue.rpc import messages, methods
+from nuxt_queue.rpc.codec import encode
+from nuxt_queue.rpc.peer import Peer
+from nuxt_queue.sdk.calls import Calls
+from nuxt_queue.sdk.context import RunContext
+from nuxt_queue.sdk.job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,19 +148,35 @@ def _become(request: dict[str, Any], ends: Sequence[int], dispositions: dict[Any
     for fd, standard in ((requests, 0), (answers, 1), (complaints, 2)):
         os.dup2(fd, standard)
         os.close(fd)
-    if not os.read(0, 1):  # the parent has given it up
-        os._exit(0)
     for number, disposition in dispositions.items():
         if disposition is not None:
             signal.signal(number, disposition)
     os.environ.update(request["env"])
     os.environ[methods.ENV_STDOUT_FD] = str(printed)
-    os.chdir(request["cwd"])
-    gc.enable()
     worker: str = request["worker"]
     sys.argv = [worker]
     sys.path.append(os.path.dirname(worker))
+    gc.enable()
+    _rehearse()
+    if not os.read(0, 1):  # the parent has no job for it
+        os._exit(0)
+    os.chdir(request["cwd"])
     return worker
+
+
+def _rehearse() -> None:
+    """Do what every job does, while nobody waits for it.
+
+    A page of memory that is shared with the server is copied when it is first written to, and in
+    Python every use of an object writes to it.
+    """
+    peer = Peer(lambda _line: None, lambda _method, _params, reply: reply.result(None))
+    params = {"job": {"id": "0", "data": {}}, "context": {}}
+    peer.receive(encode(messages.request(0, methods.EXECUTE, params)))
+    RunContext(Calls(peer, framed=True), {})
+    Job.of(params["job"], {})
+    exec(compile("def handler(job, ctx): pass", "rehearsal", "exec"), {})  # noqa: S102 our own text
+    start_new_thread(gc.get_objects, ())
 
 
 def _seed() -> None:
