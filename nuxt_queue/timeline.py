@@ -9,7 +9,15 @@ from typing import Any
 
 from nuxt_queue.services.events import Event
 
-__all__ = ["StepSummary", "brief", "event_line", "step_table", "summarize", "table"]
+__all__ = [
+    "StepSummary",
+    "brief",
+    "event_line",
+    "one_line",
+    "step_table",
+    "summarize",
+    "table",
+]
 
 _MOST_ITEMS = 8  # of a list; then its length says the rest
 _DIGITS = 6  # of a float: beyond, two machines may differ, and nobody reads it
@@ -105,6 +113,24 @@ def event_line(event: Event, width: int = 0) -> str | None:
 
     In a flow it begins with the step's name, as wide as `width`.
     """
+    line = _event_line(event, width)
+    return None if line is None else one_line(line)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that cannot move the cursor, colour it or look like another.
+
+    What does not print, line ends and a terminal's escape sequences among it, is written as in
+    Python's source.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _event_line(event: Event, width: int) -> str | None:
     data: dict[str, Any] = dict(event.data)
     where = f"{event.step_name:<{width}}  " if event.flow_name and event.step_name else ""
     if event.type == "log":

@@ -141,6 +141,33 @@ def test_a_package_that_is_missing_is_named_with_the_python_that_misses_it(
     assert hint == f"hint: pandsa is not installed for {sys.executable}: install it there"
 
 
+def test_what_a_worker_logs_and_raises_cannot_write_lines_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Faults 99: line ends, colours and cursor movements are shown, and do nothing."""
+    hostile = "a\\nfailed: no\\x1b[2J\\r\\u202eb"
+    body = f'ctx.logger.warn("{hostile}"); raise RuntimeError("{hostile}")'
+    status, _, err = run(capsys, "run", worker(tmp_path, broken(body)), "--data", '{"name": "A"}')
+    shown = "a\\nfailed: no\\x1b[2J\\r\\u202eb"
+    assert status == 1
+    assert f"warn   {shown}" in err.splitlines()
+    assert [line for line in err.splitlines() if line.startswith("failed: ")][-1].startswith(
+        f"failed: RuntimeError: {shown} ("
+    )
+    assert all(line.isprintable() for line in err.splitlines())
+
+
+@pytest.mark.parametrize("argv", [[], ["scan"], ["run"], ["flow"], ["flow", "start"]])
+def test_every_command_says_how_it_is_used(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*argv, "--help"])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, err) == (0, "")
+    assert out.startswith(f"usage: {' '.join(['nq', *argv])} ")
+
+
 def test_a_job_that_takes_too_long_is_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
