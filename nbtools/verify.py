@@ -17,8 +17,8 @@ from nbtools.emulator import LocalRunContext, run_local
 from nbtools.errors import Diagnostic, printable
 from nbtools.exporter import Exported
 from nbtools.trials import Trial
-from nuxt_queue.app import JobReport, run_job
 from nuxt_queue.errors import HandlerError, NuxtQueueError
+from nuxt_queue.one_job import JobReport, run_job
 from nuxt_queue.registry import read_worker
 from nuxt_queue.registry.entry import WorkerEntry
 from nuxt_queue.timeline import brief

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from nuxt_queue.config import BackendName, RedisConfig
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.managers import FileWorkerManager, MemoryWorkerManager, Runtimes, WorkerManager
 from nuxt_queue.services.context import ContextService
@@ -21,9 +22,7 @@ from nuxt_queue.services.sqlite import (
 )
 from nuxt_queue.services.state import MemoryStateStore, StateStore
 
-__all__ = ["Backend", "BackendName", "open_backend"]
-
-BackendName = Literal["memory", "file"]
+__all__ = ["Backend", "open_backend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +43,71 @@ class Backend:
 
 
 @asynccontextmanager
-async def open_backend(name: BackendName, data_dir: Path) -> AsyncIterator[Backend]:
+async def open_backend(
+    name: BackendName, data_dir: Path, redis: RedisConfig
+) -> AsyncIterator[Backend]:
     """Open an engine until the block ends; the manager made from it is closed before.
 
     Args:
-        name: `memory`: gone with this process; `file`: one SQLite file for this machine.
+        name: `memory`: gone with this process; `file`: one SQLite file for this machine; `redis`:
+            a server, for any number of machines.
         data_dir: The folder of the file.
+        redis: Where the server is; the environment's REDIS_URL comes first.
 
     Raises:
-        ConfigError: There is no engine of that name.
+        ConfigError: There is no engine of that name, or the address of Redis cannot be read.
         QueueStorageError: The file cannot be used.
     """
     if name == "memory":
         yield Backend(MemoryStateStore(), MemoryEventStream(), MemoryFlowStore(), _in_memory)
     elif name == "file":
-        async with Database(data_dir) as database:
-
-            def in_file(contexts: ContextService, runtimes: Runtimes) -> WorkerManager:
-                return FileWorkerManager(contexts, database, runtimes=runtimes)
-
-            yield Backend(
-                SqliteStateStore(database),
-                SqliteEventStream(database),
-                SqliteFlowStore(database),
-                in_file,
-            )
+        async with _file(data_dir) as kept:
+            yield kept
+    elif name == "redis":
+        async with _redis(redis.address(os.environ), redis.prefix) as kept:
+            yield kept
     else:
-        raise ConfigError(f'unknown backend "{name}"; known: memory, file')
+        raise ConfigError(f'unknown backend "{name}"; known: memory, file, redis')
 
 
 def _in_memory(contexts: ContextService, runtimes: Runtimes) -> WorkerManager:
     return MemoryWorkerManager(contexts, runtimes=runtimes)
+
+
+@asynccontextmanager
+async def _file(data_dir: Path) -> AsyncIterator[Backend]:
+    async with Database(data_dir) as database:
+
+        def in_file(contexts: ContextService, runtimes: Runtimes) -> WorkerManager:
+            return FileWorkerManager(contexts, database, runtimes=runtimes)
+
+        yield Backend(
+            SqliteStateStore(database),
+            SqliteEventStream(database),
+            SqliteFlowStore(database),
+            in_file,
+        )
+
+
+@asynccontextmanager
+async def _redis(address: str, prefix: str) -> AsyncIterator[Backend]:
+    # The packages of the extra `redis` are wanted only here.
+    from nuxt_queue.managers.bullmq import BullMQWorkerManager
+    from nuxt_queue.services.redis import (
+        RedisEventStream,
+        RedisFlowStore,
+        RedisServer,
+        RedisStateStore,
+    )
+
+    server = RedisServer(address)
+
+    def on_redis(contexts: ContextService, runtimes: Runtimes) -> WorkerManager:
+        return BullMQWorkerManager(contexts, server, prefix=prefix, runtimes=runtimes)
+
+    async with AsyncExitStack() as stack:
+        state, flows = RedisStateStore(server, prefix), RedisFlowStore(server, prefix)
+        events = RedisEventStream(server, prefix)
+        for each in (state, flows, events):
+            stack.push_async_callback(each.close)
+        yield Backend(state, events, flows, on_redis)

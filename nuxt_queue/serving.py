@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from nuxt_queue.managers import WorkerManager
 
-__all__ = ["STOPPED_AT_ONCE", "serve_until_stopped"]
+__all__ = ["STOPPED_AT_ONCE", "Signals", "serve_until_stopped", "stop_signals"]
 
 # The exit status after a second signal: running jobs were killed, and wait again.
 STOPPED_AT_ONCE = 1
 
+Signals = asyncio.Queue[int]
+"""The signals that have come."""
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-async def serve_until_stopped(manager: WorkerManager, *, grace_s: float = 30.0) -> int:
+async def serve_until_stopped(
+    manager: WorkerManager,
+    *,
+    grace_s: float = 30.0,
+    stopping: Callable[[], None] | None = None,
+    signals: Signals | None = None,
+) -> int:
     """Let a manager work until a signal comes, then close it; return the exit status.
 
     After SIGTERM, SIGINT or SIGHUP no job is started; those that run have `grace_s` seconds.  What
@@ -27,12 +36,16 @@ async def serve_until_stopped(manager: WorkerManager, *, grace_s: float = 30.0) 
     Args:
         manager: What serves.
         grace_s: Seconds that running jobs have.
+        stopping: Called when the first signal has come.
+        signals: Those that have been heard since before jobs were taken; from now on if not given.
 
     Returns:
         0, or 1 after a second signal.
     """
-    with _signals() as heard:
+    with stop_signals() if signals is None else nullcontext(signals) as heard:
         await heard.get()
+        if stopping is not None:
+            stopping()
         closing = asyncio.create_task(manager.close_all(grace_s))
         again = asyncio.create_task(heard.get())
         await asyncio.wait({closing, again}, return_when=asyncio.FIRST_COMPLETED)
@@ -45,10 +58,10 @@ async def serve_until_stopped(manager: WorkerManager, *, grace_s: float = 30.0) 
 
 
 @contextmanager
-def _signals() -> Iterator[asyncio.Queue[int]]:
+def stop_signals() -> Iterator[Signals]:
     """Queue the signals that arrive, instead of dying of them."""
     loop = asyncio.get_running_loop()
-    heard: asyncio.Queue[int] = asyncio.Queue()
+    heard: Signals = asyncio.Queue()
     for number in _SIGNALS:
         loop.add_signal_handler(number, heard.put_nowait, int(number))
     try:

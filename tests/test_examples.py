@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nuxt_queue.app import JobReport, open_app, run_job
+from nuxt_queue.app import open_app
 from nuxt_queue.cli import main
 from nuxt_queue.config import ProjectConfig
 from nuxt_queue.errors import HandlerError
+from nuxt_queue.one_job import JobReport, run_job
 from nuxt_queue.registry import read_worker, scan
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

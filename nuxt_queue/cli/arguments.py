@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuxt_queue.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nuxt_queue.config import ProjectConfig
+    from nuxt_queue.app import App
+    from nuxt_queue.config import BackendName, ProjectConfig
 
-__all__ = ["Commands", "add_data", "add_workers", "json_of", "project_of"]
-
-if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 it has no other name
+
+__all__ = [
+    "Commands",
+    "Place",
+    "add_data",
+    "add_place",
+    "add_workers",
+    "at_least",
+    "json_of",
+    "place_of",
+    "project_of",
+    "shared_queues",
+]
 
 _SHOWN = 60  # characters of bad input that a message repeats
 
@@ -33,6 +48,82 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=Path, metavar="DIR", help="default: the project's workers"
     )
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add `--backend` and `--data-dir`."""
+    parser.add_argument(
+        "--backend",
+        choices=("memory", "file", "redis"),
+        help="where jobs are kept; default: the project's, redis with REDIS_URL, else file",
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="the folder of the backend file"
+    )
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number and not less than another."""
+
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return int(text)
+
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where jobs are kept.
+
+    Attributes:
+        backend: The engine.
+        data_dir: The folder of the engine `file`.
+        shown: Both for a person, without a password.
+    """
+
+    backend: BackendName
+    data_dir: Path
+    shown: str
+
+
+def place_of(args: argparse.Namespace, settings: ProjectConfig) -> Place:
+    """Return where jobs are kept: as the options say, else the settings and REDIS_URL.
+
+    Raises:
+        ConfigError: The address of Redis cannot be read.
+    """
+    backend: BackendName = args.backend or settings.backend(os.environ)
+    data_dir: Path = args.data_dir or settings.data_dir
+    shown = str(data_dir) if backend == "file" else backend
+    if backend == "redis":
+        from nuxt_queue.services.redis import RedisServer
+
+        shown = RedisServer(settings.redis.address(os.environ)).name
+    return Place(backend, data_dir, shown)
+
+
+@asynccontextmanager
+async def shared_queues(args: argparse.Namespace) -> AsyncIterator[App]:
+    """Open the queues that `nq serve` serves, and serve nothing here.
+
+    Raises:
+        ConfigError: They are in the memory of another process.
+    """
+    from nuxt_queue.app import open_app
+
+    directory, settings = project_of(args.workers)
+    place = place_of(args, settings)
+    if place.backend == "memory":
+        raise ConfigError(
+            "what is in memory is in the memory of one process, and nobody else's;"
+            " use --backend file or redis, here and for nq serve"
+        )
+    async with open_app(
+        directory, backend=place.backend, data_dir=place.data_dir, serve=False
+    ) as app:
+        yield app
 
 
 def project_of(given: Path | None) -> tuple[Path, ProjectConfig]:

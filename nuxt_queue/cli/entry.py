@@ -8,34 +8,46 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from nuxt_queue.cli import conformance, flow, run, scan
-from nuxt_queue.cli.output import BAD_CALL, DONE, INTERRUPTED, say
+from nuxt_queue.cli import conformance, doctor, enqueue, flow, jobs, run, scan, serve
+from nuxt_queue.cli.output import BAD_CALL, DONE, FAILED, INTERRUPTED, say
 from nuxt_queue.errors import NuxtQueueError
 
 __all__ = ["main"]
 
 _ABOUT = """\
-Work on a folder of queue workers: look at it, run one job, run a flow.
+Work on a folder of queue workers: look at it, run a job or a flow, serve its queues.
 
 Results go to stdout, everything said about them to stderr.
 Exit status: 0 done, 1 the job or the flow failed, 2 a bad call, 130 interrupted."""
 
-# What the extra `host` brings; without it `nq` can say what is missing, and nothing else.
-_HOST = frozenset({"pydantic", "pydantic_core"})
+_SHOW_BUGS = "NQ_TRACEBACK"
+
+# Without them `nq` can say what is missing, and nothing else.
+_EXTRAS = {
+    "pydantic": "host",
+    "pydantic_core": "host",
+    "tree_sitter": "host",
+    "croniter": "host",
+    "prometheus_client": "host",
+    "rich": "host",
+    "watchfiles": "host",
+    "bullmq": "redis",
+    "redis": "redis",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     _write_anything()
-    args = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    for word in given:
+        if not _is_text(word):
+            return say(f"an argument is not UTF-8: {word}", BAD_CALL)
+    args = _parser().parse_args(given)
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         status = command(args)
         sys.stdout.flush()
-    except ModuleNotFoundError as missing:
-        if missing.name not in _HOST:
-            raise
-        return say("nq needs the extra `host`: pip install 'nuxt-queue[host]'", BAD_CALL)
     except NuxtQueueError as error:
         return say(str(error), BAD_CALL)
     except BrokenPipeError:  # `nq scan | head`: the reader has seen enough
@@ -43,7 +55,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return say("interrupted", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get(_SHOW_BUGS):
+            raise
+        return _unexpected(error)
     return status
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what nobody foresaw, in one line."""
+    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get(error.name or "")):
+        need = f"this needs the extra `{extra}`: pip install 'nuxt-queue[{extra}]'"
+        return say(f"{need} ({error.name} is not installed)", BAD_CALL)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return say(f"{where}{error.strerror}", BAD_CALL)
+    what = f"{type(error).__name__}: {error}"
+    return say(f"a bug of nq: {what}; {_SHOW_BUGS}=1 shows where, for a report", FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,9 +79,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="nq", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (scan, run, flow, conformance):
+    for module in (scan, run, serve, enqueue, jobs, flow, doctor, conformance):
         module.add_to(commands)
     return parser
+
+
+def _is_text(word: str) -> bool:
+    """Tell whether an argument can be a name, and not only the bytes of one."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _write_anything() -> None:

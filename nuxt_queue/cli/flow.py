@@ -4,32 +4,69 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
-from nuxt_queue.cli.arguments import add_data, add_workers, json_of, project_of
+from nuxt_queue.cli.arguments import (
+    add_data,
+    add_place,
+    add_workers,
+    json_of,
+    project_of,
+    shared_queues,
+)
 from nuxt_queue.cli.output import DONE, FAILED, print_event, print_findings, print_json
-from nuxt_queue.timeline import one_line, step_table
+from nuxt_queue.errors import ConfigError
+from nuxt_queue.timeline import one_line, step_table, table
 
 if TYPE_CHECKING:
     from nuxt_queue.cli.arguments import Commands
+    from nuxt_queue.services.flows import FlowRun
 
 __all__ = ["add_to"]
 
 
 def add_to(commands: Commands) -> None:
     """Add the command and those below it."""
-    parser = commands.add_parser("flow", help="run a flow")
+    parser = commands.add_parser("flow", help="start, list, show and cancel runs of flows")
     below = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    start = below.add_parser("start", help="run a flow to its end and show its timeline")
+
+    start = below.add_parser("start", help="run a flow to its end here, and show its timeline")
     start.add_argument("flow", metavar="FLOW")
-    add_workers(start)
     add_data(start)
+    start.add_argument(
+        "--detach", action="store_true", help="leave it to nq serve, and say the run's id"
+    )
     start.add_argument("--json", action="store_true", help="print everything as one JSON object")
     start.set_defaults(command=_start)
+
+    listed = below.add_parser("list", help="the flows, how their runs ended, and those under way")
+    listed.add_argument("--json", action="store_true", help="print JSON")
+    listed.set_defaults(command=lambda args: asyncio.run(_list(args)))
+
+    show = below.add_parser("show", help="how a run stands, with its timeline")
+    show.add_argument("run", metavar="RUN")
+    show.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    show.set_defaults(command=lambda args: asyncio.run(_show(args)))
+
+    cancel = below.add_parser("cancel", help="start no further step of a run")
+    cancel.add_argument("run", metavar="RUN")
+    cancel.set_defaults(command=lambda args: asyncio.run(_cancel(args)))
+
+    for command in (start, listed, show, cancel):
+        add_workers(command)
+        add_place(command)
 
 
 def _start(args: argparse.Namespace) -> int:
     data = json_of("--data", args.data)
+    if args.detach:
+        return asyncio.run(_detach(args, data))
+    if args.backend or args.data_dir:
+        raise ConfigError(
+            "a flow runs here and from memory; say --detach to leave it to nq serve, which has a"
+            " backend"
+        )
     return asyncio.run(_run(args, data))
 
 
@@ -47,6 +84,66 @@ async def _run(args: argparse.Namespace, data: Any) -> int:
             print_json({**run.to_wire(), "events": [event.to_wire() for event in events]})
         else:
             print(step_table(events))
-            ending = f"flow {run.flow_name} {run.status}" + (f": {run.error}" if run.error else "")
-            print(one_line(ending))
+            print(_ending(run))
         return DONE if run.status == "completed" else FAILED
+
+
+async def _detach(args: argparse.Namespace, data: Any) -> int:
+    async with shared_queues(args) as app:
+        print((await app.flows.start_flow(args.flow, data))["flowId"])
+    return DONE
+
+
+async def _list(args: argparse.Namespace) -> int:
+    async with shared_queues(args) as app:
+        stats = await app.flows.get_all_flow_stats()
+        running = await app.flows.get_running_flows()
+    if args.json:
+        print_json({"flows": stats, "running": running})
+        return DONE
+    if not stats:
+        print("no flows", file=sys.stderr)
+    else:
+        print(table(("flow", "runs", "completed", "failed", "cancelled", "running"), _rows(stats)))
+    if running:
+        rows = [
+            (run["id"], one_line(run["flowName"]), run["startedAt"], one_line(_steps(run["steps"])))
+            for run in running
+        ]
+        print(f"\n{table(('run', 'flow', 'started', 'steps'), rows)}")
+    return DONE
+
+
+def _rows(stats: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    columns = ("total", "success", "failure", "cancel", "running")
+    return [(one_line(of["name"]), *(str(of["stats"][name]) for name in columns)) for of in stats]
+
+
+def _steps(steps: dict[str, str]) -> str:
+    return ", ".join(f"{name} {status}" for name, status in steps.items())
+
+
+async def _show(args: argparse.Namespace) -> int:
+    async with shared_queues(args) as app:
+        run, events = await app.flows.run(args.run), await app.bus.read(args.run)
+    if args.json:
+        print_json({**run.to_wire(), "events": [event.to_wire() for event in events]})
+        return DONE
+    for event in events:
+        print_event(event, max(map(len, run.steps), default=0))
+    print(step_table(events))
+    print(_ending(run))
+    return DONE
+
+
+async def _cancel(args: argparse.Namespace) -> int:
+    async with shared_queues(args) as app:
+        run = await app.flows.run(args.run)
+        await app.flows.cancel_flow(run.flow_name, run.id)
+        print(_ending(await app.flows.run(args.run)))
+    return DONE
+
+
+def _ending(run: FlowRun) -> str:
+    reason = f": {run.error}" if run.error else ""
+    return one_line(f"flow {run.flow_name} {run.status}{reason}")

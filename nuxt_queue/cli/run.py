@@ -29,8 +29,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from nuxt_queue.app import run_job
     from nuxt_queue.config import ProjectConfig
+    from nuxt_queue.one_job import run_job
     from nuxt_queue.registry import read_worker
 
     data, state = json_of("--data", args.data), json_of("--state", args.state)

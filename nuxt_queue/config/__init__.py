@@ -4,6 +4,7 @@ from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.project import (
     KNOWN_RUNTIMES,
     NODE_SUFFIXES,
+    BackendName,
     ProjectConfig,
     RedisConfig,
     RuntimeConfig,
@@ -15,6 +16,7 @@ from nuxt_queue.config.worker import FlowConfig, QueueConfig, WorkerConfig, comp
 __all__ = [
     "KNOWN_RUNTIMES",
     "NODE_SUFFIXES",
+    "BackendName",
     "FlowConfig",
     "ProcessSettings",
     "ProjectConfig",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KNOWN_RUNTIMES",
     "NODE_SUFFIXES",
+    "BackendName",
     "ProjectConfig",
     "RedisConfig",
     "RuntimeConfig",
@@ -36,7 +37,10 @@ KNOWN_RUNTIMES = ("python", "node", "node-isolated", "inprocess")
 # What the host takes for workers beside Python; they run in Node.
 NODE_SUFFIXES = frozenset({".ts", ".js", ".mjs", ".cjs", ".mts", ".cts"})
 
+BackendName = Literal["memory", "file", "redis"]
+
 _TABLE = "[tool.nuxt-queue]"
+_DATA_DIR = ".nuxt-queue"
 _TEXT = "a string that is not empty"
 _TIMEOUT_MS = {"node-isolated": 600_000}
 _DEFAULT_TIMEOUT_MS = 300_000
@@ -110,6 +114,10 @@ def _default_redis() -> RedisConfig:
 
 class _Table(Settings):
     workers: Text | None = Field(None, description="a folder, as a string that is not empty")
+    backend: BackendName | None = Field(None, description='"memory", "file" or "redis"')
+    data_dir: Text = Field(
+        _DATA_DIR, alias="data_dir", description="a folder, as a string that is not empty"
+    )
     redis: RedisConfig = Field(default_factory=_default_redis, description="a table")
     runtimes: dict[str, dict[str, Any]] = Field({}, description="a table for each runtime")
 
@@ -127,12 +135,28 @@ class ProjectConfig:
         workers: The folder of its workers, absolute; None when not stated.
         runtimes: By name: the built-in ones, and those that the project adds or changes.
         redis: Where Redis is.
+        stated_backend: Where jobs are kept; None when not stated (in the file: `backend`).
+        stated_data_dir: The folder of the backend `file`, below the root (in the file: `data_dir`).
     """
 
     root: Path
     workers: Path | None = None
     runtimes: Mapping[str, RuntimeConfig] = field(default_factory=_built_in)
     redis: RedisConfig = field(default_factory=_default_redis)
+    stated_backend: BackendName | None = None
+    stated_data_dir: str = _DATA_DIR
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder of the backend `file`."""
+        return self.root / self.stated_data_dir
+
+    def backend(self, environ: Mapping[str, str]) -> BackendName:
+        """Return where jobs are kept in an environment.
+
+        What is stated comes first; else a REDIS_URL means Redis, and the default is the file.
+        """
+        return self.stated_backend or ("redis" if environ.get("REDIS_URL") else "file")
 
     @classmethod
     def find(cls, start: Path) -> Self:
@@ -213,7 +237,14 @@ class ProjectConfig:
         }
         _refuse_claimed_twice(runtimes, where)
         workers = file.parent / table.workers if table.workers else None
-        return cls(file.parent, workers, {**_built_in(), **runtimes}, table.redis)
+        return cls(
+            file.parent,
+            workers,
+            {**_built_in(), **runtimes},
+            table.redis,
+            table.backend,
+            table.data_dir,
+        )
 
 
 def home_runtime(suffix: str) -> str:

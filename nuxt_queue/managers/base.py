@@ -72,7 +72,7 @@ class WorkerManager(ABC):
     ) -> None:
         self._contexts = contexts
         self._runtimes = runtimes or child_processes
-        self._registered: list[WorkerInfo] = []  # those that were replaced, too
+        self._registered: list[WorkerInfo] = []
         self._clock = clock or LoopClock()
         self._events = QueueEvents()
         self._workers: dict[str, QueueWorker] = {}
@@ -131,10 +131,26 @@ class WorkerManager(ABC):
             autorun=options.autorun,
             options=options,
         )
+        replaced = self.get_worker(queue, job)
         self._registered.append(info)
         self._workers.setdefault(queue, QueueWorker(queue)).add(info)
         await self._worker_changed(queue)
+        await self._let_go(replaced)
         return info
+
+    async def unregister_worker(self, queue: str, job: str) -> bool:
+        """Take no more jobs of a name; say whether it was registered.
+
+        Those that run finish.  Those of the last name of a queue wait for a worker; beside other
+        names of the queue they fail, because they would stand in the others' way.
+        """
+        info = self.get_worker(queue, job)
+        if info is None:
+            return False
+        del self._workers[queue].infos[job]
+        await self._worker_changed(queue)
+        await self._let_go(info)
+        return True
 
     def get_worker(self, queue: str, job: str) -> WorkerInfo | None:
         """Return a registration, or None."""
@@ -316,7 +332,9 @@ class WorkerManager(ABC):
             job: The job.
             refusal: Why it fails instead of being run.
         """
-        if not await self._plan_next(job):
+        # The last worker of the queue may have been unregistered while the job was being taken.
+        has_worker = refusal is not None or bool(self._workers[job.queue].infos)
+        if not has_worker or not await self._plan_next(job):
             return Interrupted(self.unkept_retry_ms)
 
         def find() -> Work:
@@ -356,6 +374,12 @@ class WorkerManager(ABC):
             _log.exception("the next time of job %s of queue %s is not planned", job.id, job.queue)
             return False
         return True
+
+    async def _let_go(self, info: WorkerInfo | None) -> None:
+        """Close a registration that counts no more; its jobs that run finish."""
+        if info is not None:
+            self._registered.remove(info)
+            await info.close()
 
     async def _interrupt_all(self, again_s: float) -> None:
         """Interrupt what runs until it is gone, or has had all the time that it gets."""

@@ -66,6 +66,43 @@ async def test_registering_again_replaces_the_handler(bench: Bench) -> None:
     assert (await bench.run("q", "a", "data")).returnvalue == "newer"
 
 
+async def test_a_worker_that_is_unregistered_lets_its_jobs_wait_for_the_next(bench: Bench) -> None:
+    await bench.manager.register_worker("q", "a", echo)
+    assert (await bench.run("q", "a", 1)).returnvalue == 1
+    assert await bench.manager.unregister_worker("q", "a") is True
+    assert await bench.manager.unregister_worker("q", "a") is False
+    assert bench.manager.get_worker("q", "a") is None
+
+    waits = await bench.manager.enqueue("q", "a", 2)
+    await bench.pass_time(50)
+    await bench.manager.register_worker("q", "a", echo)
+    await bench.pass_time(int(bench.manager.unkept_retry_ms))  # of one who was about to take it
+
+    job = await bench.ended("q", waits)
+    assert (job.state, job.returnvalue, job.attempts_made) == ("completed", 2, 1)
+
+
+async def test_what_a_replaced_worker_keeps_ready_is_let_go_at_once(bench: Bench) -> None:
+    class Kept:
+        closed = False
+
+        async def __call__(self, job: dict[str, Any], _context: JobContext) -> Any:
+            return job["data"]
+
+        async def close(self) -> None:
+            self.closed = True
+
+    first, second, options = Kept(), Kept(), {"path": "/w/train.py"}
+    bench.manager._runtimes = lambda _options: first
+    await bench.manager.register_worker("q", "a", None, options)
+    bench.manager._runtimes = lambda _options: second
+    await bench.manager.register_worker("q", "a", None, options)
+    assert (first.closed, second.closed) == (True, False)
+    assert (await bench.run("q", "a", 1)).returnvalue == 1
+    await bench.manager.unregister_worker("q", "a")
+    assert second.closed
+
+
 async def test_a_callable_of_the_inprocess_runtime_gets_a_run_context(bench: Bench) -> None:
     async def handler(job: Any, ctx: Any) -> Any:
         await ctx.state.set("seen", job["data"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nuxt_queue.app import run_job
 from nuxt_queue.config import ProjectConfig
+from nuxt_queue.one_job import run_job
 from nuxt_queue.registry import read_worker
 
 ROOT = Path(__file__).parents[2]

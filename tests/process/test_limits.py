@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from nuxt_queue.app import child_runner
 from nuxt_queue.config import ProjectConfig
 from nuxt_queue.errors import ConfigError, HandlerError, WorkerCrashedError
 from nuxt_queue.registry import read_worker
 from nuxt_queue.runner import ChildProcessRunner, Limits
 from nuxt_queue.runner.run import JobRun
+from nuxt_queue.worker_runner import child_runner
 from tests.process.conftest import BOTH_WAYS, SCOPE, WAIT_S, WORKERS, Host
 
 HOSTS = BOTH_WAYS

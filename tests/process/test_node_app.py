@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from nuxt_queue.app import open_app, run_job
+from nuxt_queue.app import open_app
 from nuxt_queue.managers import MemoryWorkerManager
+from nuxt_queue.one_job import run_job
 from nuxt_queue.registry import read_worker
 from tests.process.conftest import WAIT_S, Host, is_alive
 

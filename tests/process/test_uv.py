@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from nuxt_queue.app import JobReport, run_job
 from nuxt_queue.config import ProjectConfig
+from nuxt_queue.one_job import JobReport, run_job
 from nuxt_queue.registry import read_worker
 
 WORKER = """# /// script

@@ -1,0 +1,54 @@
+"""`nq doctor`: what is installed, reachable and misconfigured, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nuxt_queue.cli.arguments import add_place
+from nuxt_queue.cli.output import DONE, FAILED, print_json
+from nuxt_queue.timeline import one_line
+
+if TYPE_CHECKING:
+    from nuxt_queue.cli.arguments import Commands
+    from nuxt_queue.diagnosis import Finding
+
+__all__ = ["add_to"]
+
+_WIDTH = 14  # of the word for what was looked at
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "doctor", help="look at what is installed, reachable and set, and say how to mend it"
+    )
+    parser.add_argument("directory", nargs="?", type=Path, help="default: the project's workers")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_place(parser)
+    parser.set_defaults(command=lambda args: asyncio.run(_doctor(args)))
+
+
+async def _doctor(args: argparse.Namespace) -> int:
+    from nuxt_queue.diagnosis import examine
+
+    findings = []
+    async for finding in examine(
+        args.directory, os.environ, backend=args.backend, data_dir=args.data_dir
+    ):
+        findings.append(finding)
+        if not args.json:
+            _print(finding)
+    if args.json:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    return FAILED if any(finding.level == "FAIL" for finding in findings) else DONE
+
+
+def _print(finding: Finding) -> None:
+    print(f"{finding.level:<4}  {finding.what:<{_WIDTH}}  {one_line(finding.said)}", flush=True)
+    if finding.fix:
+        print(f"{'':<6}{'':<{_WIDTH}}  fix: {one_line(finding.fix)}", flush=True)

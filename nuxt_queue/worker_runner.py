@@ -1,0 +1,64 @@
+"""What a worker's file and the project's settings mean to a manager and to a runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nuxt_queue.config import ProcessSettings, ProjectConfig
+from nuxt_queue.managers import WorkerOptions
+from nuxt_queue.registry import WorkerEntry
+from nuxt_queue.runner import ChildProcessRunner, Limits
+from nuxt_queue.runner.programs import resolve_command
+
+__all__ = ["child_runner", "worker_options"]
+
+
+def worker_options(entry: WorkerEntry, concurrency: int | None = None) -> WorkerOptions:
+    """Say how a discovered worker is registered.
+
+    Args:
+        entry: The worker.
+        concurrency: How many of its jobs may run at once, instead of what it says itself.
+    """
+    queue = entry.config.get("queue") or {}
+    given = {
+        "runtime": entry.worker["runtime"],
+        "path": entry.abs_path,
+        "concurrency": concurrency or entry.worker["concurrency"],
+        "timeout": entry.worker["timeout"],
+        "subscribes": tuple(entry.flow.subscribes) if entry.flow else (),
+        "defaultJobOptions": queue.get("defaultJobOptions"),
+        "limiter": queue.get("limiter"),
+    }
+    return WorkerOptions.read(given, refused={})
+
+
+def child_runner(
+    settings: ProjectConfig, entry: WorkerEntry, timeout_ms: int | None
+) -> ChildProcessRunner:
+    """Make the runner of a worker as it and the project's settings say.
+
+    Raises:
+        ConfigError: If the runtime is unknown, switched off, or asks for what is not there.
+    """
+    name = entry.worker["runtime"]
+    runtime = settings.runtime(name)
+    stated = ProcessSettings.among(entry.worker).below(entry.abs_path.parent)
+    given = stated.over(runtime.below(settings.root))
+    return ChildProcessRunner(
+        entry.abs_path,
+        name,
+        runtime.timeout_ms if timeout_ms is None else timeout_ms,
+        max_message=given.max_message,
+        max_output=given.max_output,
+        command=resolve_command(name, runtime, settings.root),
+        args=runtime.args,
+        env=given.env,
+        env_passthrough=given.env_passthrough,
+        cwd=Path(given.cwd) if given.cwd else None,
+        limits=Limits(
+            given.memory_mb, given.cpu_seconds, given.open_files, given.file_mb, given.processes
+        ),
+        process=runtime.process,
+        preload=runtime.preload,
+    )

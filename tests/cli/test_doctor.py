@@ -1,0 +1,158 @@
+"""`nq doctor`: each thing ok, warn or FAIL, with what to do about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuxt_queue.cli import main
+from tests.cli.conftest import Project
+from tests.redis_server import shared_redis
+
+
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return the project, in which `main` is called."""
+    monkeypatch.chdir(project.root)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    return project
+
+
+def doctor(
+    capsys: pytest.CaptureFixture[str], *argv: object
+) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """Return its exit status and its findings by what was looked at."""
+    status = main(["doctor", "--json", *map(str, argv)])
+    out, err = capsys.readouterr()
+    assert err == ""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in json.loads(out):
+        found.setdefault(finding["what"], []).append(finding)
+    return status, found
+
+
+def test_a_project_that_is_well_is_told_what_is_there(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.write("greet")
+    status, found = doctor(capsys)
+    assert status == 0
+    assert all(each["level"] == "ok" for of in found.values() for each in of), found
+    assert list(found) == [
+        "Python",
+        "extra host",
+        "extra redis",
+        "extra notebook",
+        "settings",
+        "Node",
+        "tsx",
+        "workers",
+        "backend",
+        "SQLite",
+        "data folder",
+    ]
+    assert "pydantic" in found["extra host"][0]["said"]
+    assert found["data folder"][0]["said"].endswith("made when it is first used")
+    assert not (here.root / ".nuxt-queue").exists()
+    here.out("enqueue", "greet")
+    assert doctor(capsys)[1]["data folder"][0]["said"].endswith("queue.sqlite3")
+
+
+def test_it_reads_like_a_list_with_what_to_do_below(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.write("greet")
+    assert main(["doctor", "--backend", "memory"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ok    Python          3.")
+    assert lines[-2:] == [
+        "warn  backend         memory, as asked for: gone with the process that serves",
+        "                      fix: use file or redis, so that nq enqueue and nq jobs reach it",
+    ]
+
+
+def test_workers_that_cannot_be_used_are_named_with_the_reason(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.write("greet")
+    here.write("limited", queue={"name": "l", "defaultJobOptions": {"repeat": {"cron": "* * *"}}})
+    here.write("other").write_text("def handler(job, ctx:\n", "utf-8")
+    (here.root / "pyproject.toml").write_text(
+        '[tool.nuxt-queue]\nworkers = "workers"\n'
+        '[tool.nuxt-queue.runtimes.ruby]\ncommand = "no-such-ruby"\n'
+    )
+    here.write("red", runtime="ruby")
+    status, found = doctor(capsys)
+    said = [each["said"] for each in found["worker"] if each["level"] == "FAIL"]
+    assert status == 1
+    assert len(said) == 3, said
+    assert any("other.py" in each and "'(' was never closed" in each for each in said)
+    assert any("limited.py" in each and "repeats" in each for each in said)
+    assert any('there is no "no-such-ruby" on the path' in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("[tool.nuxt-queue\n", "is no TOML"),
+        ('[tool.nuxt-queue]\nbackend = "mysql"\n', 'backend is "mysql"; expected "memory", "file"'),
+        ('[tool.nuxt-queue]\ndata_directory = "x"\n', "did you mean data_dir?"),
+        ("[tool.nuxt-queue]\ndata_dir = 3\n", "data_dir is 3; expected a folder"),
+    ],
+)
+def test_settings_that_are_wrong_are_a_failure_and_the_rest_is_looked_at(
+    here: Project, capsys: pytest.CaptureFixture[str], settings: str, said: str
+) -> None:
+    (here.root / "pyproject.toml").write_text(settings)
+    status, found = doctor(capsys, here.workers)
+    assert status == 1
+    assert said in found["settings"][0]["said"]
+    assert "SQLite" in found
+    done = here.nq("jobs")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_folder_that_is_not_there_or_no_place_for_jobs_is_a_failure(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = here.root / "pyproject.toml"
+    status, found = doctor(capsys, "nope", "--data-dir", file)
+    assert status == 1
+    assert found["workers"][0]["said"].startswith("nope does not exist")
+    assert found["data folder"][0]["level"] == "FAIL"
+    status, found = doctor(capsys, "--data-dir", file / "below")
+    assert (status, found["data folder"][0]["level"]) == (1, "FAIL")
+
+
+def test_an_older_redis_setting_that_loses_jobs_is_a_warning(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", shared_redis().url)
+    here.write("greet")
+    status, found = doctor(capsys)
+    assert (status, found["backend"][0]["said"]) == (0, "redis, because REDIS_URL is set")
+    well, warning = found["Redis"]
+    assert shared_redis().url in well["said"]
+    assert (warning["level"], warning["fix"]) == ("warn", "redis-cli config set appendonly yes")
+    monkeypatch.setenv("REDIS_URL", "redis://ada:geheim@127.0.0.1:1/0")
+    status, found = doctor(capsys)
+    (away,) = found["Redis"]
+    assert (status, away["level"], away["fix"]) == (1, "FAIL", "start it, or mend REDIS_URL")
+    assert away["said"].startswith("cannot reach redis://ada:***@127.0.0.1:1/0: ")
+
+
+def test_the_settings_choose_the_backend_before_redis_url_does(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here.root / "pyproject.toml").write_text(
+        '[tool.nuxt-queue]\nworkers = "workers"\nbackend = "file"\ndata_dir = "kept"\n'
+    )
+    here.write("greet")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert doctor(capsys)[1]["backend"][0]["said"] == "file, as the settings say"
+    assert main(["enqueue", "greet"]) == 0
+    assert (Path("kept") / "queue.sqlite3").exists()
