@@ -17,8 +17,7 @@ from nuxt_queue.runner.launch import child_environment
 
 __all__ = ["Bench", "Probe", "execute", "notification", "request"]
 
-_EXIT_S = 2.0  # for a worker to end; a host would kill it then
-_KNOWN_TO_STAY_S = 0.1  # once it has been seen not to
+_KNOWN_TO_STAY_S = 0.1  # for a worker to end that has been seen not to
 
 
 @dataclass(slots=True)
@@ -29,6 +28,7 @@ class Bench:
         command: The command and its arguments; the program is a path.
         wait_s: How long to wait for what the worker has to say.
         report: What has been found.
+        exit_s: How long it is given to end.
         sessions: What has been said, process by process.
         cooperates: Whether the handler does what a probe asks it to.
     """
@@ -36,9 +36,9 @@ class Bench:
     command: Sequence[str]
     wait_s: float
     report: Report
+    exit_s: float
     sessions: list[Session] = field(default_factory=list)
     cooperates: bool = False
-    _exit_s: float = _EXIT_S
 
     @asynccontextmanager
     async def session(
@@ -62,12 +62,12 @@ class Bench:
             argv = (shutil.which("env") or "/usr/bin/env", *without, *argv)
         launch = Launch(argv, environment, Path.cwd())
         async with open_session(
-            launch, wait_s=self.wait_s, exit_s=self._exit_s, hold=hold
+            launch, wait_s=self.wait_s, exit_s=self.exit_s, hold=hold
         ) as session:
             yield session
         self.sessions.append(session)
         if not session.ending.with_input:
-            self._exit_s = _KNOWN_TO_STAY_S
+            self.exit_s = _KNOWN_TO_STAY_S
 
     async def converse(
         self, *before: Any, raw: bytes = b"", do: str = "echo", **rest: Any

@@ -13,10 +13,13 @@ from nuxt_queue.runner.programs import find_program
 
 __all__ = ["examine"]
 
+_EXIT_S = 2.0  # a host would kill it then
 _NO_HELP = "it takes a handler that helps, see docs/protocol.md"
 
 
-async def examine(command: Sequence[str], *, wait_s: float = 10.0) -> Report:
+async def examine(
+    command: Sequence[str], *, wait_s: float = 10.0, exit_s: float = _EXIT_S
+) -> Report:
     """Start a command as a worker, again and again, and report what it gets right.
 
     Its handler is run some forty times, with data that says that it is a probe.
@@ -24,13 +27,14 @@ async def examine(command: Sequence[str], *, wait_s: float = 10.0) -> Report:
     Args:
         command: The program, by name or path, and its arguments.
         wait_s: How long to wait for each thing that it has to say.
+        exit_s: How long it is given to end.
 
     Raises:
         ConfigError: If there is no such program.
     """
     program = find_program("COMMAND", command[0], Path.cwd())
     report = Report(command)
-    bench = Bench((program, *command[1:]), wait_s, report)
+    bench = Bench((program, *command[1:]), wait_s, report, exit_s)
     if not await life.first_job(bench):
         _judge_little(bench)
         return report
