@@ -193,6 +193,22 @@ async def test_every_call_of_the_context_is_there(
     ]
 
 
+async def test_the_parts_of_the_context_may_be_taken_apart(host: Host) -> None:
+    """As in the host, whose context is made of closures."""
+    worker = host.folder / "apart.mjs"
+    worker.write_text(
+        "export default async ({ data, n }, { state: { set, get }, logger: { info }, emit }) => {\n"
+        "  info('apart', { n })\n"
+        "  await set('k', data)\n"
+        "  await emit('e')\n"
+        "  return get('k')\n"
+        "}\n"
+    )
+    assert await host.run(worker, {"n": 3}, **ISOLATED) == {"n": 3}
+    assert await host.events("log") == [{"n": 3, "level": "info", "message": "apart"}]
+    assert len(await host.events("emit")) == 1
+
+
 async def test_a_call_that_the_host_lacks_says_so(host: Host) -> None:
     with pytest.raises(HandlerError) as caught:
         await host.run("node/uses_everything.mjs", **ISOLATED)

@@ -155,3 +155,21 @@ async def test_full_pipes_on_all_sides_do_not_lock_up(host: Host) -> None:
     assert await host.run(worker, "x" * size, **ISOLATED) == size
     assert len(await host.printed()) == len(await host.printed("stderr")) == 2_000
     assert len(await host.logs()) == 6_000
+
+
+async def test_a_subprocess_that_unblocks_the_streams_loses_nothing(host: Host) -> None:
+    """Faults 21: a Node that inherits a pipe makes it non-blocking, for all who write to it."""
+    worker = host.folder / "unblocks.mjs"
+    worker.write_text(
+        "import { spawn } from 'node:child_process'\n"
+        "export default async () => {\n"
+        "  const script = 'process.stdout.write(\"up\\\\n\", () => process.send(1))'\n"
+        "  const stdio = ['ignore', 'inherit', 'inherit', 'ipc']\n"
+        "  const child = spawn(process.execPath, ['-e', script], { stdio })\n"
+        "  await new Promise((done) => child.once('message', done))\n"
+        "  for (let n = 0; n < 3000; n += 1) console.log(`${n} ${'x'.repeat(300)}`)\n"
+        "  child.kill()\n"
+        "}\n"
+    )
+    await host.run(worker, **ISOLATED)
+    assert await host.printed() == ["up", *(f"{n} {'x' * 300}" for n in range(3_000))]

@@ -5,7 +5,7 @@
  * standard streams get the same, for what a worker prints last.
  */
 
-import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Writable } from 'node:stream'
 
@@ -99,13 +99,18 @@ function writeWhole(fd, bytes) {
  *
  * Node marks only the first inherited descriptors so, and has no call for the others; on Linux a
  * pipe can be opened again.  The first open does not wait: it fails when the other end is gone.
+ * Where it cannot be, the descriptor that was given has to do.
  */
 function own(fd, mode) {
   const again = `/proc/self/fd/${fd}`
-  if (!existsSync(again)) return fd
-  const probe = openSync(again, mode | constants.O_NONBLOCK)
-  const opened = openSync(again, mode)
-  closeSync(probe)
+  let opened
+  try {
+    const probe = openSync(again, mode | constants.O_NONBLOCK)
+    opened = openSync(again, mode)
+    closeSync(probe)
+  } catch {
+    return fd
+  }
   closeSync(fd)
   return opened
 }

@@ -16,6 +16,7 @@ class State {
 
   constructor(calls) {
     this.#calls = calls
+    bindMethods(this)
   }
 
   /** Return the value of `key`, or null when there is none. */
@@ -58,6 +59,7 @@ class Logger {
   constructor(calls, bound = {}) {
     this.#calls = calls
     this.#bound = bound
+    bindMethods(this)
   }
 
   /** Write a line; `level` is debug, info, warn or error, anything else counts as info. */
@@ -122,6 +124,7 @@ class Flow {
 
   constructor(calls) {
     this.#calls = calls
+    bindMethods(this)
   }
 
   /** Emit an event; the steps that subscribe to it start when this step has completed. */
@@ -205,6 +208,7 @@ export class RunContext {
     this.state = new State(calls)
     this.logger = new Logger(calls)
     this.flow = new Flow(calls)
+    bindMethods(this)
   }
 
   /** Aborted when the host asks the job to stop. */
@@ -232,6 +236,16 @@ export class RunContext {
   /** Tell the handler that the host asks it to stop. */
   static cancel(context) {
     context.#cancelling.abort(new DOMException('the job was cancelled', 'AbortError'))
+  }
+}
+
+/** Let `const { info } = ctx.logger` work, as it does where a context is made of closures. */
+function bindMethods(object) {
+  const members = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object))
+  for (const [name, { value }] of Object.entries(members)) {
+    if (name !== 'constructor' && typeof value === 'function') {
+      Object.defineProperty(object, name, { value: value.bind(object) })
+    }
   }
 }
 
