@@ -8,7 +8,7 @@ from pathlib import Path
 from nuxt_queue.conformance import contract, framing, life, requests
 from nuxt_queue.conformance.bench import Bench, Probe
 from nuxt_queue.conformance.clauses import Clause, Report
-from nuxt_queue.conformance.laws import judge_laws
+from nuxt_queue.conformance.laws import blame, judge_laws
 from nuxt_queue.runner.programs import find_program
 
 __all__ = ["examine"]
@@ -36,7 +36,9 @@ async def examine(
     report = Report(command)
     bench = Bench((program, *command[1:]), wait_s, report, exit_s)
     if not await life.first_job(bench):
-        _judge_little(bench)
+        blame(bench)
+        for clause in Clause:
+            report.unseen(clause, "it has not answered its first job")
         return report
     helped: tuple[Probe, ...] = contract.PROBES if bench.cooperates else ()
     for probe in (*requests.PROBES, *framing.PROBES, *life.PROBES, *helped):
@@ -46,11 +48,3 @@ async def examine(
             report.unseen(clause, _NO_HELP)
     judge_laws(bench)
     return report
-
-
-def _judge_little(bench: Bench) -> None:
-    """Say what was wrong with the little that was said."""
-    if bench.sessions and bench.sessions[0].arrivals:
-        judge_laws(bench)
-    for clause in Clause:
-        bench.report.unseen(clause, "it has not answered its first job")

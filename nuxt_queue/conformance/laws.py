@@ -10,7 +10,7 @@ from nuxt_queue.conformance.clauses import Clause
 from nuxt_queue.conformance.session import Session, shown
 from nuxt_queue.services.context import JobContext
 
-__all__ = ["judge_laws"]
+__all__ = ["blame", "judge_laws"]
 
 _KNOWN = frozenset(JobContext.parameters())
 
@@ -28,6 +28,13 @@ def judge_laws(bench: Bench) -> None:
     for clause, law in _CALL_LAWS.items():
         problem = next((p for session in bench.sessions for p in law(session)), None)
         bench.report.judge(clause, problem)
+
+
+def blame(bench: Bench) -> None:
+    """Say what was wrong with the little that was said; that nothing was wrong shows nothing."""
+    for clause, law in (_LAWS | _CALL_LAWS).items():
+        for problem in (p for session in bench.sessions for p in law(session)):
+            bench.report.fail(clause, problem)
 
 
 def _only_messages(session: Session) -> Iterator[str]:
