@@ -12,6 +12,7 @@ __all__ = ["Happening", "Narrator"]
 
 _LONGEST = 4_000  # characters of a line; a timeline has all of it
 _LONGEST_DATA = 200
+_MOST_ATTEMPTS = 10_000  # that began; one that was interrupted may end elsewhere
 _SILENT = frozenset({"process.started"})
 _FLOW_WORDS = {
     "flow.start": "started",
@@ -53,6 +54,8 @@ class Narrator:
         attempt = event.step_id or ""
         if event.type == "step.started":
             self._attempts[attempt] = (event.data["jobId"], event.ts)
+            if len(self._attempts) > _MOST_ATTEMPTS:
+                del self._attempts[next(iter(self._attempts))]
         job_id, since = self._attempts.get(attempt, (event.run_id, event.ts))
         if event.type in ("step.completed", "step.failed", "step.retry"):
             self._attempts.pop(attempt, None)

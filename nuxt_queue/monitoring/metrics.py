@@ -18,6 +18,8 @@ from nuxt_queue.services.events import Event
 __all__ = ["Metrics"]
 
 _ANSWER_S = 5.0  # half of what Prometheus waits for a scrape
+_MOST_ATTEMPTS = 10_000  # that began; one that was interrupted may end elsewhere
+_NO_WORKER = "unknown"
 _OUTCOMES = {"step.completed": "completed", "step.failed": "failed", "step.retry": "retried"}
 _ENDINGS = {"flow.completed": "completed", "flow.failed": "failed", "flow.cancel": "cancelled"}
 # From a job that only looks something up to a training of an hour.
@@ -70,8 +72,12 @@ class Metrics:
         job, attempt = event.step_name or "", event.step_id or ""
         if event.type == "step.started":
             self._started[attempt] = (event.data["queue"], event.ts)
+            if len(self._started) > _MOST_ATTEMPTS:
+                del self._started[next(iter(self._started))]
         elif event.type in _OUTCOMES:
             queue, since = self._started.pop(attempt, ("", event.ts))
+            # Whoever enqueues can invent names, and each would be a series for ever.
+            job = job if self._app.manager.get_worker(queue, job) else _NO_WORKER
             self._attempts.labels(queue, job, _OUTCOMES[event.type]).inc()
             self._seconds.labels(queue, job).observe(max(0.0, event.ts - since))
         elif event.type in _ENDINGS:

@@ -32,7 +32,9 @@ async def answering(folder: Path, worker: str | None = WORKER) -> AsyncIterator[
     if worker is not None:
         (folder / "greet.py").write_text(worker, "utf-8")
     async with open_app(folder) as app:
-        endpoint = Endpoint(Health(app), Metrics(app))
+        metrics = Metrics(app)
+        app.bus.subscribe(metrics.hear)
+        endpoint = Endpoint(Health(app), metrics)
         async with endpoint.listening("127.0.0.1", 0) as address:
             yield app, int(address.rpartition(":")[2])
 
@@ -79,6 +81,19 @@ async def test_queues_that_do_not_answer_are_a_503_and_their_numbers_are_not_tol
         metrics = (await ask(port, get("/metrics")))[1]
         assert "nq_queues_up 0.0" in metrics
         assert "nq_jobs{" not in metrics
+
+
+async def test_names_that_a_producer_invents_are_one_series(tmp_path: Path) -> None:
+    async with answering(tmp_path) as (app, port):
+        ended: asyncio.Queue[None] = asyncio.Queue()
+        app.manager.on("greet", "failed", lambda _event: ended.put_nowait(None))
+        for n in range(3):
+            await app.manager.enqueue("greet", f"invented-{n}", {})
+            await asyncio.wait_for(ended.get(), WAIT_S)
+        metrics = (await ask(port, get("/metrics")))[1]
+        line = 'nq_job_attempts_total{job="unknown",outcome="failed",queue="greet"} 3.0'
+        assert line in metrics.splitlines()
+        assert "invented" not in metrics
 
 
 async def test_a_fault_of_ours_is_a_500_and_the_next_request_is_answered(
