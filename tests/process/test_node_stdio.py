@@ -159,17 +159,5 @@ async def test_full_pipes_on_all_sides_do_not_lock_up(host: Host) -> None:
 
 async def test_a_subprocess_that_unblocks_the_streams_loses_nothing(host: Host) -> None:
     """Faults 21: a Node that inherits a pipe makes it non-blocking, for all who write to it."""
-    worker = host.folder / "unblocks.mjs"
-    worker.write_text(
-        "import { spawn } from 'node:child_process'\n"
-        "export default async () => {\n"
-        "  const script = 'process.stdout.write(\"up\\\\n\", () => process.send(1))'\n"
-        "  const stdio = ['ignore', 'inherit', 'inherit', 'ipc']\n"
-        "  const child = spawn(process.execPath, ['-e', script], { stdio })\n"
-        "  await new Promise((done) => child.once('message', done))\n"
-        "  for (let n = 0; n < 3000; n += 1) console.log(`${n} ${'x'.repeat(300)}`)\n"
-        "  child.kill()\n"
-        "}\n"
-    )
-    await host.run(worker, **ISOLATED)
+    await host.run("node/unblocks_the_streams.mjs", **ISOLATED)
     assert await host.printed() == ["up", *(f"{n} {'x' * 300}" for n in range(3_000))]
