@@ -26,6 +26,12 @@ class WorkerExporter(Exporter):
 
     output_mimetype = "text/x-python"
 
+    @default("enabled")
+    def _by_this_name(self) -> bool:
+        # A Jupyter server lists every exporter that is enabled, and answers only for names without
+        # a hyphen: there `MenuExporter` serves, and `nq-worker` would be an entry to nowhere.
+        return not hasattr(_running(), "web_app")
+
     @default("file_extension")
     def _python(self) -> str:
         return ".py"
@@ -82,17 +88,27 @@ class WorkerExporter(Exporter):
 
 
 class MenuExporter(WorkerExporter):
-    """The same, for menus: a Jupyter server answers for formats without a hyphen only."""
+    """The same as `nq_worker`, for the menus of Jupyter."""
 
     export_from_notebook = "Queue worker"
+
+    @default("enabled")
+    def _everywhere(self) -> bool:
+        return True
+
+
+def _running() -> Any:
+    """Return the Jupyter application that runs in this process, if one does."""
+    from traitlets.config import Application
+
+    return Application.instance() if Application.initialized() else None
 
 
 def _command_line() -> Any:
     """Return `jupyter nbconvert` itself, when it is what runs."""
     from nbconvert.nbconvertapp import NbConvertApp
-    from traitlets.config import Application
 
-    application = Application.instance() if Application.initialized() else None
+    application = _running()
     return application if isinstance(application, NbConvertApp) else None
 
 

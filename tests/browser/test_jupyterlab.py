@@ -128,6 +128,8 @@ def test_the_menu_exports_the_bytes_that_nq_export_writes(
     entry = page.locator(".lm-Menu-itemLabel", has_text="Nq_worker")
     expect(entry).to_be_visible()
     _look(page, "menu")
+    entries = page.locator(".lm-Menu-itemLabel").all_inner_texts()
+    assert [text for text in entries if text.startswith("Nq")] == ["Nq_worker"]
     with page.context.expect_event("request", lambda each: "/nbconvert/" in each.url) as asked:
         entry.click()
     answer = page.request.get(asked.value.url, headers={"Referer": page.url})
@@ -140,6 +142,7 @@ def test_a_refused_notebook_says_why_in_the_browser(lab: Any, page: Page, tmp_pa
     shutil.copyfile(path, lab.folder / "refused.ipynb")
     answer = page.goto(f"{lab.url}nbconvert/nq_worker/refused.ipynb", referer=f"{lab.url}lab")
     assert answer
+    _look(page, "refused")
     text = page.inner_text("body")
     assert answer.status == 500, text
     assert "refused.ipynb: NQ300 marks no config and no handler cell; tag cell 2" in text
