@@ -23,11 +23,14 @@ from nuxt_queue.runner.process import ChildProcess, Listener, Timeouts
 
 __all__ = ["ForkedProcesses"]
 
+# After a job, before the next copy is made: the fork must not hold up the news of the job's end.
+_SOON_S = 0.002
+
 
 class ForkedProcesses:
     """Has a copy made for each job and ends it with the job.
 
-    When a job has ended a copy is made ahead, so that the next one need not wait for it.
+    Soon after a job has ended a copy is made ahead, so that the next one need not wait for it.
     """
 
     def __init__(self, launch: Launch, max_message: int, timeouts: Timeouts) -> None:
@@ -60,9 +63,7 @@ class ForkedProcesses:
         """End the copy; say whether it ended by itself."""
         by_itself = await process.end(gently=answered)
         shared = self._of_jobs.pop(process)
-        if self._ahead is None and not self._closed:
-            self._ahead = asyncio.create_task(self._copy(shared))
-            self._ahead.add_done_callback(_is_up)  # if it cannot be made, the next job will say so
+        asyncio.get_running_loop().call_later(_SOON_S, self._make_ahead, shared)
         await shared.let_go()
         return by_itself
 
@@ -85,6 +86,11 @@ class ForkedProcesses:
             shared.users += 1
         shared.users += 1
         return shared
+
+    def _make_ahead(self, shared: _Shared) -> None:
+        if self._ahead is None and not self._closed:
+            self._ahead = asyncio.create_task(self._copy(shared))
+            self._ahead.add_done_callback(_is_up)  # if it cannot be made, the next job will say so
 
     async def _copy(self, shared: _Shared) -> _Copy:
         server = await shared.server()

@@ -27,14 +27,8 @@ import signal
 import socket
 import sys
 import threading
-from _thread import start_new_thread
 
-from nuxt_queue.rpc import messages, methods
-from nuxt_queue.rpc.codec import encode
-from nuxt_queue.rpc.peer import Peer
-from nuxt_queue.sdk.calls import Calls
-from nuxt_queue.sdk.context import RunContext
-from nuxt_queue.sdk.job import Job
+from nuxt_queue.rpc import methods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,26 +151,10 @@ def _become(request: dict[str, Any], ends: Sequence[int], dispositions: dict[Any
     sys.argv = [worker]
     sys.path.append(os.path.dirname(worker))
     gc.enable()
-    _rehearse()
     if not os.read(0, 1):  # the parent has no job for it
         os._exit(0)
     os.chdir(request["cwd"])
     return worker
-
-
-def _rehearse() -> None:
-    """Do what every job does, while nobody waits for it.
-
-    A page of memory that is shared with the server is copied when it is first written to, and in
-    Python every use of an object writes to it.
-    """
-    peer = Peer(lambda _line: None, lambda _method, _params, reply: reply.result(None))
-    params = {"job": {"id": "0", "data": {}}, "context": {}}
-    peer.receive(encode(messages.request(0, methods.EXECUTE, params)))
-    RunContext(Calls(peer, framed=True), {})
-    Job.of(params["job"], {})
-    exec(compile("def handler(job, ctx): pass", "rehearsal", "exec"), {})  # noqa: S102 our own text
-    start_new_thread(gc.get_objects, ())
 
 
 def _seed() -> None:

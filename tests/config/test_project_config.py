@@ -125,6 +125,17 @@ BAD_TABLES = [
         "runtimes.python.process = 'thread'",
         '.runtimes.python.process is "thread"; expected "spawn", "fork" or "reuse"',
     ),
+    (
+        "runtimes.python = {process = 'fork', preload = ['not a module']}",
+        (
+            '.runtimes.python.preload[0] is "not a module";'
+            ' expected a list of modules to import, such as ["pandas"]'
+        ),
+    ),
+    (
+        "runtimes.python.preload = ['pandas']",
+        '.runtimes.python.preload is for process = "fork"; state that as well',
+    ),
     ("runtimes.python.args = '-X'", '.runtimes.python.args is "-X"; expected a list of strings'),
     (
         "runtimes.pythn.timeout = 1",

@@ -19,6 +19,7 @@ from nuxt_queue.runner.sweep import kill_marked
 from nuxt_queue.services.scope import Scope
 from tests.process.conftest import QUICK, WAIT_S, WORKERS, Host, children, is_alive, settled
 from tests.process.test_parent_death import survivors_of_a_killed_parent
+from tests.pythons import newer_pythons
 
 HOSTS = ("fork",)
 
@@ -248,6 +249,26 @@ async def test_a_copy_that_was_made_for_a_cancelled_job_is_reaped(host: Host) ->
             await given_up
     assert (await job(host, runner))["parent"] == server
     await until(lambda: len(children_of(server)) == 1)
+
+
+@pytest.mark.parametrize("python", newer_pythons())
+async def test_newer_pythons_make_copies_too(host: Host, python: str) -> None:
+    """From 3.12 on Python warns of a fork beside threads, which may be an error."""
+    (host.folder / "ticks.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
+    text = "import os\ndef handler(job, ctx): return [job['data'], os.getppid()]\n"
+    runner = host.runner(
+        worker(host, text),
+        command=(python,),
+        args=("-W", "error"),
+        preload=["ticks"],
+        env={"PYTHONPATH": str(host.folder)},
+    )
+    jobs = [await job(host, runner, n) for n in range(3)]
+    assert [data for data, _ in jobs] == [0, 1, 2]
+    assert len({parent for _, parent in jobs}) == 1
 
 
 async def test_a_folder_that_is_gone_is_named(host: Host) -> None:
