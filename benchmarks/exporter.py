@@ -93,7 +93,7 @@ def rewritten(argv: list[str], target: Path) -> Callable[[], object]:
 
 
 def compare(notebook: Path, folder: Path, rounds: int, *, memory: bool = False) -> None:
-    """One notebook through the three tools, in turns."""
+    """One notebook through the three tools, in turns (P1, P2, P3)."""
     target = folder / "bench.py"
     sides = {
         "nq-export": (export(notebook, target), target),
@@ -134,7 +134,7 @@ def report_peaks(peaks: Mapping[str, float], limit: float, said: str) -> None:
 
 
 def compare_repeats(notebook: Path, folder: Path) -> None:
-    """An export of what has not changed, and a bare start."""
+    """An export of what has not changed (P4), and a bare start (P5)."""
     target = folder / "again.py"
     process(*export(notebook, target))()
     before = target.stat().st_mtime_ns
@@ -161,7 +161,7 @@ def compare_repeats(notebook: Path, folder: Path) -> None:
 
 
 def compare_outputs(folder: Path) -> None:
-    """A few cells under a mountain of outputs: the floor is reading the JSON at all."""
+    """A few cells under a mountain of outputs: the floor is reading the JSON at all (P4)."""
     notebook = make_notebook(folder, "outputs", 12, 36)
     load = f"import json; json.load(open({str(notebook)!r}))"
     argv = export(notebook, folder / "outputs.py")

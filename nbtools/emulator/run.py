@@ -60,7 +60,8 @@ async def run_local(
     """Run `handler` once with `data` as `job['data']` and return everything it did.
 
     A coroutine handler runs in the notebook's loop, a plain function in a thread, where its calls
-    simply return.  What the handler raises is raised here.
+    simply return.  What the handler raises is raised here, with a note that names the cell where
+    the notebook is known.
 
     Args:
         handler: `handler(job, ctx)`.
@@ -98,6 +99,9 @@ async def run_local(
     try:
         result = await run_handler(handler, job, ctx, ctx.calls, names["subscribes"])
     except BaseException as error:
+        from nbtools.emulator.places import note_place
+
+        note_place(error)
         error.__traceback__ = users_frames(error)
         raise
     return LocalRun(result, ctx)

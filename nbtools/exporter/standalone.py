@@ -24,10 +24,15 @@ _JUPYTER_ONLY = {
     "__": "the last result exists only under IPython; give it a name",
 }
 _SECRET = re.compile(
-    r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{40}|xox[abprs]-[\w-]{10}"
-    r"|sk-[A-Za-z0-9_-]{24}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|(?i:\b\w*(?:password|passwd|secret|api_?key|auth_token|access_token)[\"']?\s*[=:]\s*"
-    r"[\"'](?!your|x+[\"']|\*|<|\.\.\.|change|placeholder|example)[^\"'\s]{8})"
+    # Forms that nothing else has: AWS, GitHub, GitLab, Slack, Stripe, Google, npm, Hugging Face.
+    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_\w{40}|\bglpat-[\w-]{20}"
+    r"|\bxox[abprs]-[\w-]{10}|\b[srp]k[-_](live_|proj-|ant-)?[A-Za-z0-9_-]{24}|\bAIza[\w-]{35}"
+    r"|\bnpm_[A-Za-z0-9]{36}|\bhf_[A-Za-z]{34}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.|://[^/\s:@\"'{<$]+:[^/\s:@\"'{<$*]{3,}@"
+    # A name that says so, and a text that is not a placeholder.
+    r"|(?i:\b\w*(?:password|passwd|passphrase|secret|secret_access_key|api_?key|auth_token"
+    r"|access_token|client_secret|private_key)[\"']?\]?\s*[=:]\s*[\"']"
+    r"(?!your|x+[\"']|\*|<|\{|\$|\.\.\.|change|placeholder|example|password|secret)[^\"'\s]{8})"
 )
 
 

@@ -163,6 +163,7 @@ def _render(file: str, codes: list[Code], used: list[str], worker: str) -> str:
                 lines += [marker, *code.lines[first - 1 : last], ""]
             elif code.body:
                 lines += [prefix + ENTRY, *_function(code), marker, *_indented(code), ""]
+    lines += [prefix + ENTRY, ""]  # where the last cell ends
     return with_header(portable_name(file), codes, prefix, "\n".join(lines))
 
 
