@@ -136,6 +136,26 @@ async def test_a_running_job_finishes_on_the_old_code_and_the_next_runs_the_new(
         assert results == ["old", "new"]
 
 
+async def test_a_process_that_is_kept_ready_does_not_run_old_code(tmp_path: Path) -> None:
+    settings = '[tool.nuxt-queue.runtimes.python]\nprocess = "reuse"\n'
+    (tmp_path / "pyproject.toml").write_text(settings, "utf-8")
+    write(tmp_path, "one", body="import os; return ['old', os.getpid()]")
+    ended: asyncio.Queue[list[Any]] = asyncio.Queue()
+    async with open_app(tmp_path) as app:
+        app.manager.on("one", "completed", lambda event: ended.put_nowait(event.returnvalue))
+        pids = []
+        for _ in range(2):
+            await app.manager.enqueue("one", "one", {})
+            pids.append(await asyncio.wait_for(ended.get(), WAIT_S))
+        assert pids[0] == pids[1]
+        write(tmp_path, "one", body="import os; return ['new', os.getpid()]")
+        assert await changes(app) == [("changed", "one.py")]
+        await app.manager.enqueue("one", "one", {})
+        word, pid = await asyncio.wait_for(ended.get(), WAIT_S)
+        assert word == "new"
+        assert pid != pids[0][1]
+
+
 async def test_a_folder_that_is_gone_leaves_everything_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "workers"
     folder.mkdir()

@@ -72,8 +72,17 @@ async def _jobs(args: argparse.Namespace) -> int:
     elif found:
         print(table(("job", "queue", "name", "state", "attempts", "age", ""), _rows(found)))
     else:
-        print(f"no {f'{args.state} ' if args.state else ''}jobs", file=sys.stderr)
+        print(one_line(_nothing(app, queues, args.state)), file=sys.stderr)
     return DONE
+
+
+def _nothing(app: App, queues: list[str], state: str | None) -> str:
+    """Say where no jobs were found, and where there may be some."""
+    known = _queues(app, None)
+    if not known:
+        return f"no workers in {app.registrations.directory}, so no queues"
+    hint = "" if set(queues) <= set(known) else f"; the workers have: {', '.join(known)}"
+    return f"no {f'{state} ' if state else ''}jobs in {', '.join(queues)}{hint}"
 
 
 def _queues(app: App, stated: str | None) -> list[str]:

@@ -52,6 +52,18 @@ def test_a_job_has_the_defaults_of_its_worker_unless_it_says_otherwise(
     assert json.loads(run(capsys, "jobs", "greet", "mine")[1])["id"] == "mine"
 
 
+def test_where_there_are_no_jobs_the_queues_are_named(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = f"no workers in {here.workers}, so no queues\n"
+    assert run(capsys, "jobs") == (0, "", said)
+    here.write("greet")
+    assert run(capsys, "jobs", "--state", "failed") == (0, "", "no failed jobs in greet\n")
+    said = "no jobs in gret; the workers have: greet\n"
+    assert run(capsys, "jobs", "gret") == (0, "", said)
+    assert run(capsys, "retry", "greet", "--failed")[2] == 'no job of queue "greet" has failed\n'
+
+
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [

@@ -86,6 +86,25 @@ def test_a_job_that_outlasts_the_grace_waits_again_and_the_next_server_runs_it(
         server.line(f"{job}: completed")
 
 
+def test_what_the_operator_says_comes_before_what_the_worker_says(project: Project) -> None:
+    """`--concurrency`, `--no-reload` and `--data-dir`."""
+    worker, go = project.write("greet", "old", concurrency=1), project.root / "go"
+    with project.serving("--concurrency", 3, "--no-reload", "--data-dir", "kept") as server:
+        server.line("from kept")
+        until = json.dumps({"until": str(go)})
+        for _ in range(3):
+            job = project.out("enqueue", "greet", "--data-dir", "kept", "--data", until)
+            server.line(f"{job}: started")
+        worker.write_text("x = (\n", "utf-8")
+        go.touch()
+        for _ in range(3):
+            server.line("completed")
+        server.stop()
+        server.line("nq: stopped")
+    assert not [line for line in server.lines if "was never closed" in line]
+    assert (project.root / "kept" / "queue.sqlite3").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_and_a_hangup_stop_it_like_sigterm(project: Project, number: signal.Signals) -> None:
     """Faults 55."""
