@@ -53,10 +53,7 @@ class WarmProcesses:
             waiting = self._idle.pop()  # the warmest; the others get a chance to end
             waiting.timer.cancel()
             process = waiting.process
-            process.resume_reading()  # its last job may have made it wait
-            # Asked once more: it may have died, and the news of that take a while.
-            is_current = self._versions[process] == self._version()
-            if is_current and await _Between(process).is_ready(self._timeouts.exit_s):
+            if await self._is_fit(process):
                 process.listener = listener
                 return process
             await self._end(process, gently=True)
@@ -86,6 +83,17 @@ class WarmProcesses:
         self._idle.clear()
         if self._endings:
             await asyncio.wait(self._endings)
+
+    async def _is_fit(self, process: ChildProcess) -> bool:
+        """Ask a process once more: it may have died, and the news of that take a while."""
+        if self._versions[process] != self._version():
+            return False
+        process.resume_reading()  # its last job may have made it wait
+        try:
+            return await _Between(process).is_ready(self._timeouts.exit_s)
+        except BaseException:  # the job was cancelled before it began
+            self._end_later(process)
+            raise
 
     def _keep(self, process: ChildProcess) -> None:
         process.listener = Nobody()

@@ -166,6 +166,34 @@ async def test_a_file_that_could_not_be_imported_is_imported_again(host: Host) -
         assert await run() == "mended"
 
 
+async def test_a_context_that_outlived_its_job_fails_the_next_one_at_once(host: Host) -> None:
+    """Faults 47: kept in a module, it speaks for a job that has its answer."""
+    worker = host.folder / "keeps.mjs"
+    worker.write_text(
+        "let kept\n"
+        "export default async (job, ctx) => {\n"
+        "  kept ??= ctx\n"
+        "  return await kept.state.get('k')\n"
+        "}\n"
+    )
+    async with warm(host, worker) as run:
+        assert await run() is None
+        with pytest.raises(HandlerError, match=r'state\.get\("k"\): the job has ended'):
+            await run()
+
+
+async def test_a_job_that_is_given_up_before_it_began_leaves_no_process(host: Host) -> None:
+    async with warm(host) as run:
+        first = await run()
+        job = asyncio.create_task(run())
+        for _ in range(3):  # into the question whether the process is ready
+            await asyncio.sleep(0)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+    assert not is_alive(first["pid"])
+
+
 async def test_a_closed_pool_keeps_no_process(host: Host) -> None:
     async with warm(host) as run:
         first = await run()

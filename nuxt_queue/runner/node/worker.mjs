@@ -120,7 +120,6 @@ export class Worker {
   }
 
   #fail(job, error, phase) {
-    if (error instanceof PeerClosedError) return // nobody is there to be told
     this.#answer(job, (reply) => reply.error(toRpcError(error, phase, this.#path)))
   }
 
