@@ -122,7 +122,7 @@ def test_managers_that_are_killed_again_and_again_end_every_job(tmp_path: Path) 
         time.sleep(0.2)
         if time.monotonic() > next_kill:
             managers[kills % 2].kill()
-            managers[kills % 2].wait()
+            managers[kills % 2].communicate(timeout=60)
             managers[kills % 2] = claimer()
             kills, next_kill = kills + 1, time.monotonic() + 5
         db = sqlite3.connect(tmp_path / FILE)
