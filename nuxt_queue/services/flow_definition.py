@@ -80,6 +80,10 @@ class FlowDefinition:
         """Return a step by its name, the entry included."""
         return self.entry if name == self.entry.name else self.steps.get(name)
 
+    def is_heard(self, event: str) -> bool:
+        """Tell whether a step subscribes to an event."""
+        return any(event in step.subscribes for step in self.steps.values())
+
     def is_joined_by_any(self, event: str) -> bool:
         """Tell whether an emit starts a step at once, without waiting for the emitting step."""
         return any(step.join == "any" and event in step.subscribes for step in self.steps.values())

@@ -53,7 +53,7 @@ class RunRecord:
     emit of a name wins.
 
     Attributes:
-        signals: What has been emitted by completed steps: payload by event.
+        signals: What has been emitted by completed steps and is heard: payload by event.
         outbox: Jobs that may not be in their queues yet, by step.
         awaits: The steps that wait for something, by name.
         news: What the last transition has to say to the bus: type, step and data; not kept.
@@ -150,8 +150,10 @@ class RunRecord:
 
     def step_failed(self, step: str, error: str, now: float) -> None:
         """Note that a step has failed for good, and with it the run."""
-        if self.steps.get(step) == "completed":
-            return
+        if self.steps.get(step) not in ("completed", "awaiting"):
+            self._fail(step, error, now)
+
+    def _fail(self, step: str, error: str, now: float) -> None:
         self.steps[step] = "failed"
         self.awaits.pop(step, None)
         if self.status == "running":
@@ -231,7 +233,8 @@ class RunRecord:
         self._advance(now)
 
     def _signal(self, event: str, payload: Any, now: float) -> None:
-        self.signals.setdefault(event, payload)
+        if self.definition.is_heard(event):  # what nobody hears is not carried along
+            self.signals.setdefault(event, payload)
         for waiting in list(self.awaits.values()):
             if waiting.step in self.awaits and waiting.hears(event, payload, self.payload):
                 self._resolve(waiting, payload, now)
@@ -275,7 +278,7 @@ class RunRecord:
             self._resolve(waiting, None, now)
             return
         kind = waiting.config["type"]
-        self.step_failed(waiting.step, f"nothing came for its {kind} await in time", now)
+        self._fail(waiting.step, f"nothing came for its {kind} await in time", now)
 
     def _end(self, status: FlowStatus, event_type: str, data: dict[str, Any], now: float) -> None:
         self.status, self.finished_at = status, now

@@ -323,7 +323,7 @@ class BullMQWorkerManager(WorkerManager):
 def _refusal(taken: Taken) -> JobError | None:
     """Return why a job fails instead of running."""
     job = taken.record
-    if taken.stalls and job.attempts_made >= job.opts.max_attempts:
+    if taken.stalls and not job.opts.may_be_lost_in(job.attempts_made):
         return JobStalledError(job.id, job.attempts_made)
     if taken.deferred is not None:  # a parent whose child has failed
         final = {"retryable": False}

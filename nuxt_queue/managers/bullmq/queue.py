@@ -180,7 +180,7 @@ class BullMQQueue:
         for job_id in ids:
             fields = await self._client.hgetall(self._base + job_id)
             record = record_of(self.name, job_id, fields, "waiting") if fields else None
-            if record and record.attempts_made >= record.opts.max_attempts:
+            if record and not record.opts.may_be_lost_in(record.attempts_made):
                 # Judged again by whoever takes it; this is for the workers that are not ours.
                 await self._judge(
                     keys=[self._base + job_id],

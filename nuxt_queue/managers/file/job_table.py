@@ -27,6 +27,8 @@ __all__ = [
 # Of a long list the surplus is removed now and then: to look for it costs more than to keep it.
 _LONG = 1_000
 _NOW_AND_THEN = 100
+# Jobs that fall due together are let in bit by bit: nobody else can write meanwhile.
+_DUE_AT_ONCE = 1_000
 
 # What ended before a moment, and what is more than a number; each state has an index of its own.
 _ENDED = {
@@ -188,8 +190,8 @@ def _promote(db: sqlite3.Connection, queue: str, now_ms: int) -> None:
     """Let delayed jobs wait for their turn whose time has come."""
     due = db.execute(
         "SELECT * FROM jobs WHERE queue = ? AND state = 'delayed' AND due_at <= ?"
-        " ORDER BY due_at, seq",
-        (queue, now_ms),
+        " ORDER BY due_at, seq LIMIT ?",
+        (queue, now_ms, _DUE_AT_ONCE),
     ).fetchall()
     sql = "UPDATE jobs SET state = 'waiting', due_at = NULL, place = ? WHERE queue = ? AND id = ?"
     for row in due:

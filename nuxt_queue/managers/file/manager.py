@@ -169,6 +169,7 @@ class FileWorkerManager(WorkerManager):
             _log.warning("jobs could not be put back: %s", error)
 
     def _start(self) -> None:
+        """Serve the queues and tell the listeners, in a task; idempotent."""
         if self._serving is None and not self._closing:
             self._serving = asyncio.create_task(self._serve(), name="file queues")
 
@@ -181,6 +182,9 @@ class FileWorkerManager(WorkerManager):
                 await self._take()
             except QueueStorageError as error:
                 _log.error("no job can be taken: %s", error)
+                await asyncio.sleep(_AGAIN_S)
+            except Exception:  # noqa: BLE001 a row that cannot be read must not stop the others
+                _log.exception("no job can be taken")
                 await asyncio.sleep(_AGAIN_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._database.poll_s)

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from nuxt_queue.managers import FileWorkerManager
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.sqlite import Database
+from nuxt_queue.services.state import MemoryStateStore
 from tests.managers.file.site import MOMENTS, open_site
 
 WAIT_S = 30.0
@@ -147,3 +152,52 @@ async def test_a_flow_ends_though_its_manager_is_killed(tmp_path: Path, moment: 
 
     again = {"claimed": 1, "after commit": 1}.get(moment, 2)
     assert sorted(runs) == ["first"] * again + ["second"]
+
+
+async def enqueue(directory: Path, *seconds: float) -> None:
+    """Put jobs into queue `q` that take so many seconds each."""
+    contexts = ContextService(MemoryStateStore(), EventBus())
+    async with Database(directory) as database, FileWorkerManager(contexts, database) as manager:
+        for n, each in enumerate(seconds):
+            await manager.enqueue("q", "a", each, {"jobId": f"j{n}"})
+
+
+async def look(directory: Path) -> list[tuple[str, int]]:
+    """Return state and attempts of the jobs of queue `q`."""
+    contexts = ContextService(MemoryStateStore(), EventBus())
+    async with Database(directory) as database, FileWorkerManager(contexts, database) as manager:
+        return [(job.state, job.attempts_made) for job in await manager.get_jobs("q")]
+
+
+async def test_a_service_that_is_told_to_stop_puts_back_what_it_cannot_finish(
+    tmp_path: Path,
+) -> None:
+    """Faults 53: what ends within the grace completes, nothing else has used an attempt."""
+    await enqueue(tmp_path, 0.5, *[600.0] * 19, 0, 0)
+    server = start("server", tmp_path, 1.5)
+    assert server.stdout is not None
+    for _ in range(20):
+        server.stdout.readline()
+
+    server.send_signal(signal.SIGTERM)
+    server.communicate(timeout=WAIT_S)
+
+    assert server.returncode == 0
+    assert await look(tmp_path) == [("completed", 1), *[("waiting", 0)] * 21]
+
+
+async def test_a_second_signal_puts_back_everything_at_once(tmp_path: Path) -> None:
+    """Faults 54."""
+    await enqueue(tmp_path, *[600.0] * 5)
+    server = start("server", tmp_path, 600)
+    assert server.stdout is not None
+    for _ in range(5):
+        server.stdout.readline()
+
+    server.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.3)  # two signals at once are one
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=WAIT_S)
+
+    assert server.returncode == 1
+    assert await look(tmp_path) == [("waiting", 0)] * 5

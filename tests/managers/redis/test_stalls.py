@@ -65,19 +65,33 @@ async def test_a_job_that_kills_its_manager_each_time_fails_for_good(fleet: Flee
     ]
 
 
-async def test_a_job_lost_with_its_only_attempt_can_be_tried_again_by_hand(fleet: Fleet) -> None:
-    """Faults 61: what has been counted against it is forgiven."""
+async def test_a_job_of_one_attempt_is_not_lost_with_its_manager(fleet: Fleet) -> None:
+    """E1, at least once: the first attempt that is lost is never the last."""
     manager, other = fleet.manager(), await fleet.process()
     job_id = await manager.enqueue("q", "a", {"do": "die"})
     await fleet.until_begun(job_id)
     await other.ended()
+    await manager.register_worker("q", "a", echo)
+
+    job = await ended(manager, job_id)
+    assert (job.state, job.attempts_made, job.failed_reason) == ("completed", 2, None)
+
+
+async def test_a_job_that_was_lost_too_often_can_be_tried_again_by_hand(fleet: Fleet) -> None:
+    """Faults 61: what has been counted against it is forgiven."""
+    manager = fleet.manager()
+    job_id = await manager.enqueue("q", "a", {"do": "die"})
+    for attempt in (1, 2):
+        other = await fleet.process()
+        await fleet.until_begun(job_id, attempt)
+        await other.ended()
     await manager.register_worker("q", "a", echo)
     assert (await ended(manager, job_id)).state == "failed"
 
     await manager.retry_job("q", job_id)
 
     job = await ended(manager, job_id)
-    assert (job.state, job.attempts_made, job.failed_reason) == ("completed", 2, None)
+    assert (job.state, job.attempts_made, job.failed_reason) == ("completed", 3, None)
 
 
 async def test_a_manager_that_was_stopped_too_long_learns_that_its_job_is_anothers(
