@@ -241,7 +241,10 @@ class Database:
         except Exception as error:  # noqa: BLE001 whoever asked must get an answer, whatever it is
             outcomes = [(None, error)] * len(batch)
         for item, (result, failure) in zip(batch, outcomes, strict=True):
-            item.done(result, failure)
+            try:
+                item.done(result, failure)
+            except Exception:  # noqa: BLE001 whoever cannot take its answer must not stop the rest
+                _log.exception("an answer of %s was not taken", self.path)
 
     def _transact(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         self._db.execute("BEGIN IMMEDIATE")

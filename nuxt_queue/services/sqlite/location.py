@@ -19,6 +19,7 @@ __all__ = ["FileLock", "make_file", "prepare_directory", "storage_error"]
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # bytes
+_OLDEST = (3, 35)  # the first that can say which rows it has changed
 _LOCK_S = 10.0  # a transaction takes milliseconds: whoever holds the lock this long is stuck
 _LOCK_POLL_S = 0.0003
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs"})
@@ -105,9 +106,15 @@ def prepare_directory(directory: Path) -> Path:
     """Make the folder if it is not there, for its owner only; return it absolute.
 
     Raises:
-        QueueStorageError: It cannot be made, or is no folder.
+        QueueStorageError: It cannot be made, is no folder, or SQLite is too old.
     """
     directory = directory.absolute()
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise QueueStorageError(
+            directory,
+            f"SQLite {'.'.join(map(str, _OLDEST))} or newer is needed, and this Python has"
+            f" {sqlite3.sqlite_version}; use another Python",
+        )
     try:
         made = not directory.exists()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

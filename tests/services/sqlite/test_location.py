@@ -174,6 +174,17 @@ def test_a_network_file_system_is_warned_of(
     assert "is on a network file system (nfs4)" in caplog.text
 
 
+def test_an_sqlite_that_is_too_old_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+
+    with pytest.raises(QueueStorageError, match=r"SQLite 3\.35 or newer is needed"):
+        Database(tmp_path / "data")
+
+    assert not (tmp_path / "data").exists()
+
+
 async def test_two_processes_that_make_the_file_at_once_share_one(tmp_path: Path) -> None:
     code = "import sys; from nuxt_queue.services.sqlite import Database; Database(sys.argv[1])"
     both = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(4)]
