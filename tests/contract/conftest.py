@@ -73,6 +73,10 @@ class Bench:
         """Leave nothing behind."""
         await self.manager.close_all(grace_s=0)
 
+    def flow_store(self) -> FlowStore:
+        """Return where the runs of flows are kept."""
+        return MemoryFlowStore()
+
     def now_ms(self) -> float:
         """Return the time by which the queue's delays are measured."""
         return time.time() * 1000
@@ -189,6 +193,9 @@ class FileBench(Bench):
         self.manager = FileWorkerManager(
             self.contexts, self.database, clock=self.clock, runtimes=worker_file_runtime
         )
+
+    def flow_store(self) -> FlowStore:
+        return SqliteFlowStore(self.database)
 
     async def close(self) -> None:
         await super().close()

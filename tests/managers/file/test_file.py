@@ -59,15 +59,15 @@ class Held:
         return "late"
 
 
-async def ended(manager: FileWorkerManager, job_id: str) -> Any:
-    """Wait until a job of queue `q` has ended; return it."""
+async def ended(manager: FileWorkerManager, job_id: str, queue: str = "q") -> Any:
+    """Wait until a job has ended; return it."""
     over: asyncio.Queue[QueueEvent] = asyncio.Queue()
-    stops = [manager.on("q", name, over.put_nowait) for name in ("completed", "failed")]
+    stops = [manager.on(queue, name, over.put_nowait) for name in ("completed", "failed")]
     async with asyncio.timeout(WAIT_S):
-        job = await manager.get_job("q", job_id)
+        job = await manager.get_job(queue, job_id)
         while job is None or job.state not in ("completed", "failed"):
             await over.get()
-            job = await manager.get_job("q", job_id)
+            job = await manager.get_job(queue, job_id)
     for stop in stops:
         stop()
     return job
@@ -353,3 +353,34 @@ async def test_timelines_may_be_elsewhere(tmp_path: Path) -> None:
         job = await ended(manager, await manager.enqueue("q", "a", 1))
 
         assert len(await manager.bus.read(job.id)) == 2
+
+
+ODD = [
+    "../x",
+    "/etc/passwd",
+    "a\x00b",
+    "%2e%2e%2f",
+    "a\\b",
+    "..",
+    "CON",
+    "x" * 300,
+    "';--",
+    "\u2024",
+]
+
+
+async def test_names_of_any_kind_stay_names(tmp_path: Path) -> None:
+    """Faults 96: of queues, jobs, job ids and states of a flow; nothing is written elsewhere."""
+    async with process(tmp_path / "data") as manager:
+        for name in ODD:
+            await manager.register_worker(name, name, echo)
+            data = {"flowId": name, "flowName": name, "input": name}
+            await manager.enqueue(name, name, data, {"jobId": name})
+        jobs = [await ended(manager, name, name) for name in ODD]
+
+    assert [job.returnvalue for job in jobs] == ODD
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "data",
+        "queue.lock",
+        "queue.sqlite3",
+    ]
