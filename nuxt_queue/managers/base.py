@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -34,6 +35,8 @@ __all__ = ["WorkerManager", "check_removal", "check_retry", "check_states"]
 
 _log = logging.getLogger(__name__)
 
+# A time of a repeated job plans the next before its handler runs: how often to look for that.
+_TRIES, _PLANNED_S = 10, 0.02
 _AGAIN_S = 0.1  # between two interruptions of a job that is to end at once
 
 
@@ -219,8 +222,16 @@ class WorkerManager(ABC):
             queue: The queue.
             key: `job.repeat_key` of any of its times.
         """
-        found = [job for job in await self.get_scheduled_jobs(queue) if job.repeat_key == key]
-        return any([await self.remove_job(queue, job.id) for job in found])
+        for _ in range(_TRIES):
+            coming = [j for j in await self.get_scheduled_jobs(queue) if j.repeat_key == key]
+            with contextlib.suppress(QueueError):  # taken just now: its next time is what to remove
+                if any([await self.remove_job(queue, job.id) for job in coming]):
+                    return True
+            running = await self.get_jobs(queue, ["active"])
+            if not coming and all(job.repeat_key != key for job in running):
+                return False
+            await asyncio.sleep(_PLANNED_S)
+        return False
 
     def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
         """Call back at every such event of a queue; return the way out.
