@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import secrets
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from nuxt_queue.errors import JobError, QueueError
 from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome, Work
 from nuxt_queue.managers.clock import Clock, LoopClock
-from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState, next_time_of
+from nuxt_queue.managers.jobs import JobRecord, next_time_of
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
 from nuxt_queue.managers.queue_events import QueueEvents, QueueListener
+from nuxt_queue.managers.upkeep import Upkeep
 from nuxt_queue.managers.workers import (
     QueueWorker,
     Runtimes,
@@ -31,16 +31,14 @@ from nuxt_queue.rpc.values import to_json
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus, Unsubscribe
 
-__all__ = ["WorkerManager", "check_removal", "check_retry", "check_states"]
+__all__ = ["WorkerManager"]
 
 _log = logging.getLogger(__name__)
 
-# A time of a repeated job plans the next before its handler runs: how often to look for that.
-_TRIES, _PLANNED_S = 10, 0.02
 _AGAIN_S = 0.1  # between two interruptions of a job that is to end at once
 
 
-class WorkerManager(ABC):
+class WorkerManager(Upkeep):
     """Workers and their jobs: one worker a queue, which dispatches by the job's name.
 
     A subclass keeps the jobs: it says when one may run, hands it to `_process`, and records the
@@ -210,29 +208,6 @@ class WorkerManager(ABC):
         _check_name("job id", job_id)
         return await self._add(JobRecord(job_id, job, queue, copied, options, now))
 
-    async def get_scheduled_jobs(self, queue: str) -> list[JobRecord]:
-        """Return what repeats in a queue: of each repeated job the one that comes next."""
-        coming = await self.get_jobs(queue, ["delayed", "waiting", "paused"])
-        return [job for job in coming if job.opts.repeat and not job.attempts_made]
-
-    async def remove_scheduled_job(self, queue: str, key: str) -> bool:
-        """Let a repeated job come no more; say whether there was one.
-
-        Args:
-            queue: The queue.
-            key: `job.repeat_key` of any of its times.
-        """
-        for _ in range(_TRIES):
-            coming = [j for j in await self.get_scheduled_jobs(queue) if j.repeat_key == key]
-            with contextlib.suppress(QueueError):  # taken just now: its next time is what to remove
-                if any([await self.remove_job(queue, job.id) for job in coming]):
-                    return True
-            running = await self.get_jobs(queue, ["active"])
-            if not coming and all(job.repeat_key != key for job in running):
-                return False
-            await asyncio.sleep(_PLANNED_S)
-        return False
-
     def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
         """Call back at every such event of a queue; return the way out.
 
@@ -262,56 +237,6 @@ class WorkerManager(ABC):
         await self._events.drain(self.cancel_s)
         for info in self._registered:
             await info.close()
-
-    @abstractmethod
-    async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
-        """Return a copy of a job as it stands, or None."""
-
-    @abstractmethod
-    async def get_jobs(
-        self,
-        queue: str,
-        states: Sequence[JobState] | None = None,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> list[JobRecord]:
-        """Return copies of a queue's jobs in the order of enqueuing.
-
-        Raises:
-            QueueError: A state is unknown.
-        """
-
-    @abstractmethod
-    async def get_job_counts(self, queue: str) -> dict[str, int]:
-        """Return the number of jobs in each of the six states."""
-
-    @abstractmethod
-    async def retry_job(self, queue: str, job_id: str) -> None:
-        """Let a job that has failed for good run once more, whatever its attempts.
-
-        Raises:
-            QueueError: There is no such job, or it has not failed.
-        """
-
-    @abstractmethod
-    async def remove_job(self, queue: str, job_id: str) -> bool:
-        """Forget a job; say whether there was one.
-
-        Raises:
-            QueueError: It runs.
-        """
-
-    @abstractmethod
-    async def pause(self, queue: str) -> None:
-        """Start no more jobs of a queue; running ones finish."""
-
-    @abstractmethod
-    async def resume(self, queue: str) -> None:
-        """Go on with a paused queue, jobs enqueued meanwhile included."""
-
-    @abstractmethod
-    async def is_paused(self, queue: str) -> bool:
-        """Tell whether a queue is paused."""
 
     @abstractmethod
     async def _add(self, job: JobRecord) -> str:
@@ -415,28 +340,6 @@ class WorkerManager(ABC):
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise QueueError(f"the {self.engine} manager is closed")
-
-
-def check_states(states: Sequence[JobState] | None) -> frozenset[JobState]:
-    """Return the states asked for, all when none are named."""
-    for state in states or ():
-        if state not in JOB_STATES:
-            raise QueueError(f'unknown job state "{state}"; known: {", ".join(JOB_STATES)}')
-    return frozenset(JOB_STATES if states is None else states)
-
-
-def check_retry(queue: str, job_id: str, job: JobRecord | None) -> None:
-    """Raise QueueError unless a job can be retried: it has failed for good."""
-    if job is None:
-        raise QueueError(f'queue "{queue}" has no job "{job_id}"')
-    if job.state != "failed":
-        raise QueueError(f'job "{job_id}" is {job.state}; only a failed job can be retried')
-
-
-def check_removal(queue: str, job_id: str, job: JobRecord | None) -> None:
-    """Raise QueueError for a job that runs: its outcome would have no place."""
-    if job is not None and job.state == "active":
-        raise QueueError(f'job "{job_id}" of queue "{queue}" runs; let it end, then remove it')
 
 
 def _check_name(what: str, name: object) -> None:

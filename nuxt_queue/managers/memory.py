@@ -12,11 +12,12 @@ from typing import ClassVar
 
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.attempt import Completed, Failed
-from nuxt_queue.managers.base import WorkerManager, check_removal, check_retry, check_states
+from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import KeepJobs, StartWindow
 from nuxt_queue.managers.queue_events import QueueEvent
+from nuxt_queue.managers.upkeep import check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService
 

@@ -19,7 +19,7 @@ from nuxt_queue.errors import (
     QueueUnreachableError,
 )
 from nuxt_queue.managers.attempt import Interrupted, Outcome
-from nuxt_queue.managers.base import WorkerManager, check_removal, check_retry, check_states
+from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.bullmq.intake import BLOCK_S, Intake
 from nuxt_queue.managers.bullmq.listening import QueueStreams
 from nuxt_queue.managers.bullmq.locks import LockKeeper, Stalling
@@ -30,6 +30,7 @@ from nuxt_queue.managers.clock import Clock
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
 from nuxt_queue.managers.queue_events import QueueListener
+from nuxt_queue.managers.upkeep import check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes, WorkerInfo
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from nuxt_queue.errors import JobError, JobStalledError, QueueStorageError
 from nuxt_queue.managers.attempt import Completed, Failed, Outcome
-from nuxt_queue.managers.base import WorkerManager, check_removal, check_retry, check_states
+from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
 from nuxt_queue.managers.file import event_log, job_rows, job_table
 from nuxt_queue.managers.file.job_rows import Claim
@@ -22,6 +22,7 @@ from nuxt_queue.managers.file.job_table import Want
 from nuxt_queue.managers.file.lease import Lease
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.queue_events import QueueEvent, QueueListener
+from nuxt_queue.managers.upkeep import check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
