@@ -24,9 +24,7 @@ _WIDTH = 14  # of the word for what was looked at
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "doctor", help="look at what is installed, reachable and set, and say how to mend it"
-    )
+    parser = commands.add_parser("doctor", help="say what is missing or set wrong, and the fix")
     parser.add_argument("directory", nargs="?", type=Path, help="default: the project's workers")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_place(parser)
