@@ -27,6 +27,7 @@ __all__ = ["ForkServer"]
 _log = logging.getLogger(__name__)
 
 _READY_S = 120.0  # to import what jobs need, on a slow disk too; then it has hung
+_ANSWER_S = 20.0  # to make a copy, or to reap one; then it is stuck, and is killed
 _MESSAGE_BYTES = 1 << 17
 _ROOM = 24  # characters by which the mark of a copy may be longer than the server's
 _TIMEOUTS = Timeouts(exit_s=1.0, close_s=0.1, term_s=0.1, drain_s=0.1)  # it has nothing to save
@@ -45,6 +46,7 @@ class ForkServer:
     def __init__(self, process: ChildProcess, control: socket.socket) -> None:
         self._process, self._control = process, control
         self._ending: asyncio.Task[bool] | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self.is_up = True
         control.setblocking(False)
         asyncio.get_running_loop().add_reader(control, self._hear)
@@ -133,10 +135,17 @@ class ForkServer:
             self._questions.popleft()
         if self._questions:
             question = self._questions[0]
+            later = asyncio.get_running_loop().call_later
+            self._patience = later(_ANSWER_S, self._lose_patience)
             try:
                 socket.send_fds(self._control, [question.message], question.descriptors)
             except OSError:
                 self._hang_up()
+
+    def _lose_patience(self) -> None:
+        """Kill a server that does not answer: others wait for it as well."""
+        self._process.kill()
+        self._hang_up(f"its fork server did not answer within {_ANSWER_S:g} s")
 
     def _hear(self) -> None:
         try:
@@ -148,6 +157,8 @@ class ForkServer:
         if not message:
             self._hang_up()
             return
+        if self._patience is not None:
+            self._patience.cancel()
         question, answer = self._questions.popleft(), json.loads(message)
         if not question.answer.done():
             question.answer.set_result(answer)
@@ -157,8 +168,10 @@ class ForkServer:
             self.reap(answer["pid"])
         self._send()
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, why: str = "its fork server has ended") -> None:
         """Close the socket, at whose end the server ends; what was asked gets no answer."""
+        if self._patience is not None:
+            self._patience.cancel()
         if self.is_up:
             self.is_up = False
             loop = asyncio.get_running_loop()
@@ -167,7 +180,7 @@ class ForkServer:
             self._ending = loop.create_task(self._process.end(gently=True))
         for question in self._questions:
             if not question.answer.done():
-                question.answer.set_exception(ChildProcessError("its fork server has ended"))
+                question.answer.set_exception(ChildProcessError(why))
         self._questions.clear()
 
 

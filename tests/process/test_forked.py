@@ -15,6 +15,7 @@ import pytest
 from nuxt_queue.app import open_app
 from nuxt_queue.errors import ConfigError, HandlerError, WorkerCrashedError, WorkerStartError
 from nuxt_queue.runner import ChildProcessRunner
+from nuxt_queue.runner.forked import ForkedProcesses
 from nuxt_queue.runner.sweep import kill_marked
 from nuxt_queue.services.scope import Scope
 from tests.process.conftest import QUICK, WAIT_S, WORKERS, Host, children, is_alive, settled
@@ -72,6 +73,13 @@ async def until(is_true: Any) -> None:
     async with asyncio.timeout(WAIT_S):
         while not is_true():  # noqa: ASYNC110 the kernel has no event for it
             await asyncio.sleep(0.01)
+
+
+async def made_ahead(runner: ChildProcessRunner) -> None:
+    """Wait until the copy for the next job is there."""
+    source = runner.processes
+    assert isinstance(source, ForkedProcesses)
+    await until(lambda: source._ahead is not None and source._ahead.done())
 
 
 async def test_what_is_preloaded_is_there_and_each_job_has_it_as_it_was(host: Host) -> None:
@@ -251,6 +259,38 @@ async def test_a_copy_that_was_made_for_a_cancelled_job_is_reaped(host: Host) ->
     await until(lambda: len(children_of(server)) == 1)
 
 
+async def test_a_server_that_is_stuck_is_killed_and_replaced(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits for a lock in a copy, for instance: nothing waits for it without a bound."""
+    monkeypatch.setattr("nuxt_queue.runner.forkserver._ANSWER_S", 0.3)
+    runner = host.runner(worker(host, TELLS))
+    server = (await job(host, runner))["parent"]
+    await made_ahead(runner)
+    os.kill(server, signal.SIGSTOP)
+    assert (await job(host, runner))["parent"] == server  # it was made ahead, and ends without it
+    await until(lambda: not is_alive(server))
+    assert (await job(host, runner))["parent"] != server
+
+
+async def test_a_fork_that_the_system_refuses_is_a_start_that_failed(host: Host) -> None:
+    """Faults 93: too many processes, for example; the next may succeed."""
+    (host.folder / "refuses.py").write_text(
+        "import errno, os\nfork = os.fork\n"
+        "def refuse():\n"
+        "    if os.path.exists('full'): raise BlockingIOError(errno.EAGAIN, 'no')\n"
+        "    return fork()\n"
+        "os.fork = refuse\n"
+    )
+    (host.folder / "full").touch()
+    environment = {"PYTHONPATH": str(host.folder)}
+    runner = host.runner("echo.py", preload=["refuses"], env=environment, cwd=host.folder)
+    with pytest.raises(WorkerStartError, match="Resource temporarily unavailable"):
+        await job(host, runner, 1)
+    (host.folder / "full").unlink()
+    assert await job(host, runner, 1) == 1
+
+
 @pytest.mark.parametrize("python", newer_pythons())
 async def test_newer_pythons_make_copies_too(host: Host, python: str) -> None:
     """From 3.12 on Python warns of a fork beside threads, which may be an error."""
@@ -388,7 +428,7 @@ async def test_a_thousand_copies_leave_nothing_behind(host: Host) -> None:
         ours, its = (len([*Path(f"/proc/{pid}/fd").iterdir()]) for pid in ("self", server))
         return ours, its, len(children_of(server)), children()
 
-    await until(lambda: len(children_of(server)) == 1)
+    await made_ahead(runner)
     before = footprint()
     assert before[2:] == (1, [server])
     free = asyncio.Semaphore(6)
