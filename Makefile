@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NODE_READY := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint check fmt cov bench clean
+.PHONY: help demo test soak lint check fmt cov bench corpus clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ cov: $(READY) $(NODE_READY) redis-server chromium  ## test coverage, children in
 
 bench: $(READY) $(NODE_READY)  ## what a job costs, as ratios to a bare Python
 	@for name in start fork wire discovery endings exporter node; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+corpus: $(READY)  ## what becomes of every notebook below DIR: make corpus DIR=~/notebooks
+	@$(BIN)/python benchmarks/corpus.py '$(or $(DIR),notebooks)'
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
