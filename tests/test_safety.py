@@ -11,8 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(p for name in ("nuxt_queue", "nbtools") for p in (ROOT / name).rglob("*.py"))
 
-# To run the worker's file is what a worker process is for, and the other runs this package itself.
+# To run the worker's file is what a worker process is for, and what `nq-export --verify` was asked
+# to do; the other runs this package itself.
 MAY_EXEC = {
+    ("nbtools/verify.py", "_handler_of"),
     ("nuxt_queue/sdk/entry.py", "run_file"),
     ("nuxt_queue/sdk/lent/nuxt_queue.py", "<module>"),
 }

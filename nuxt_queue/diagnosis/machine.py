@@ -32,7 +32,7 @@ def look_at_python() -> Iterator[Finding]:
     if sys.platform != "linux":
         yield warn(
             "system",
-            f"{platform.system()}: what jobs leave running is not found there",
+            f"{sys.platform}: what jobs leave running is not found there",
             "use Linux where that matters",
         )
 
