@@ -41,7 +41,7 @@ redis-server:
 # The browser in which JupyterLab is tested: Debian's own.
 .PHONY: chromium browser
 chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || { echo "make: the tests open JupyterLab in a real browser, and there is no 'chromium' here; on Debian: sudo apt-get install --no-install-recommends chromium"; exit 1; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || { echo "make: the tests open JupyterLab in a real browser, and there is no 'chromium' here; on Debian: sudo apt-get install --no-install-recommends chromium"; exit 1; }
 
 browser: $(READY) chromium  ## JupyterLab in a real browser, as a person uses it
 	@$(BIN)/python -m pytest -q -m browser tests/browser

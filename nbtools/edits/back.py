@@ -15,6 +15,8 @@ from nuxt_queue import origin
 
 __all__ = ["Back", "put_back"]
 
+_BLOCK = "# /// script"
+
 
 class Back(NamedTuple):
     """What became of putting a worker's edits back; nothing has been written yet.
@@ -58,6 +60,8 @@ def put_back(
     options = {"allow_local": True, "with_deps": any(part.role == "deps" for part in worker.parts)}
     exported = render_notebook(notebook, stem=stem, **options)
     fresh = cut_worker(exported.text, file)
+    if _BLOCK in fresh.head and _BLOCK not in worker.head:
+        options["deps"] = False  # it was exported with --no-deps
     found = _edits_of_no_cell(worker, fresh)
     pairs, lost = _pair(worker.parts, fresh.parts)
     found += [_gone(part) for part in lost if not part.is_verbatim]

@@ -188,6 +188,15 @@ def test_dependencies_are_edited_in_the_notebook(write_notebook: Write, capsys: 
     )
 
 
+def test_a_worker_that_was_exported_without_dependencies_stays_so(write_notebook: Write) -> None:
+    write_notebook(("nq-imports", "import numpy\nA = 1"))
+    for options, has_block in (["--no-deps"], False), ([], True):
+        cli.main([*options, "job.ipynb"])
+        _edit("A = ", "A = 1 + ")
+        assert sync.main(["job.py"]) == 0
+        assert ("# /// script" in Path("job.py").read_text()) == has_block
+
+
 def test_the_same_edit_on_both_sides_is_no_clash(write_notebook: Write, capsys: Capture) -> None:
     write_notebook(HELPER)
     cli.main(["job.ipynb"])
