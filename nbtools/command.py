@@ -236,16 +236,33 @@ def _workers_folder(folder: Path) -> Path | None:
     root = find_root(folder)
     if root is None or b"nuxt-queue" not in (root / "pyproject.toml").read_bytes():
         return None
-    from nuxt_queue.config import ProjectConfig
-    from nuxt_queue.errors import ConfigError
-
-    try:
-        workers = ProjectConfig.find(folder).workers
-    except ConfigError as error:
-        file = (root / "pyproject.toml").as_posix()
-        raise NotebookFormatError(file, "NQ012", str(error), "correct it there") from None
+    workers = _usual_workers(root) or _checked_workers(root, folder)
     if workers is None:
         return None
     workers = root / workers
     here = Path.cwd()
     return workers.relative_to(here) if workers.is_relative_to(here) else workers
+
+
+def _usual_workers(root: Path) -> Path | None:
+    """Return the folder when it is all that the project states: pydantic takes longer to load."""
+    import tomllib
+
+    try:
+        stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["nuxt-queue"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    workers = stated.get("workers") if isinstance(stated, dict) and len(stated) == 1 else None
+    is_usual = isinstance(workers, str) and workers.isprintable() and workers == workers.strip()
+    return Path(workers) if is_usual and workers else None
+
+
+def _checked_workers(root: Path, folder: Path) -> Path | None:
+    from nuxt_queue.config import ProjectConfig
+    from nuxt_queue.errors import ConfigError
+
+    try:
+        return ProjectConfig.find(folder).workers
+    except ConfigError as error:
+        file = (root / "pyproject.toml").as_posix()
+        raise NotebookFormatError(file, "NQ012", str(error), "correct it there") from None

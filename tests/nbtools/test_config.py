@@ -101,6 +101,8 @@ def test_an_export_loads_only_what_it_needs(
 ) -> None:
     """P5: no notebook library, no pydantic for a usual config, no event loop."""
     notebook = write_notebook(("nq-export", "A = 1"))
+    project = notebook.with_name("pyproject.toml")
+    project.write_text('[tool.nuxt-queue]\nworkers = "."\n')
     notebook.with_suffix(".py").write_text(export_notebook(notebook).text)
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{_LOADED}",
