@@ -61,17 +61,23 @@ class Reaper:
                 self._start()
 
     def add(self, pgid: int) -> None:
-        """Have a process group killed when this process is gone."""
+        """Have a process group killed when this process is gone.
+
+        Raises:
+            OSError: If the reaper has to be started and cannot be.
+        """
         with self._lock:
             self._groups.add(pgid)
-            self._tell(b"+%d\n" % pgid)
+            if not self._tell(b"+%d\n" % pgid):
+                self._start()
 
     def remove(self, pgid: int) -> None:
-        """Forget a group that has ended."""
+        """Forget a group that has ended; a reaper that was killed is replaced for the others."""
         with self._lock:
             self._groups.discard(pgid)
-            if self._process is not None:
-                self._tell(b"-%d\n" % pgid)
+            if not self._tell(b"-%d\n" % pgid) and self._groups:
+                with contextlib.suppress(OSError):  # the next job's start needs one, and will say
+                    self._start()
 
     def close(self) -> None:
         """Let the reaper go; nothing is killed that has been removed."""
@@ -80,16 +86,17 @@ class Reaper:
                 self._end(self._process)
             self._process = None
 
-    def _tell(self, line: bytes) -> None:
+    def _tell(self, line: bytes) -> bool:
+        """Write to the reaper; say whether there is one."""
         if self._process is None:
-            self._start()
-            return
+            return False
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line)
         except OSError:  # it was killed
-            self._end(self._process)
-            self._start()
+            dead, self._process = self._process, None
+            self._end(dead)
+        return self._process is not None
 
     def _start(self) -> None:
         self._process = process = subprocess.Popen(  # noqa: S603 this package's own file
