@@ -36,7 +36,7 @@ _ANSWER_S = 5.0
 _MOST_EVENTS = 200
 _LAST_LINES = 16  # of the picture that stays
 _STATES = ("waiting", "active", "delayed", "failed", "completed")
-_NAME = 28  # columns; an id is as long
+_WIDE, _NAME, _NARROW_NAME = 80, 28, 6  # columns; an id is 28 long
 _LEAST_EVENTS = 3  # lines that are left to them however many jobs run
 
 
@@ -120,7 +120,8 @@ class Board:
     def picture(self, height: int) -> RenderableType:
         """Return what there is to see, in so many lines."""
         up_s = int(time.monotonic() - self._since)
-        heading = Text.assemble(("nq serve", "bold"), f"  {self._title}  up {_span(up_s)}")
+        heading = Text.assemble(("nq serve", "bold"), f"  up {_span(up_s)}  {self._title}")
+        heading.no_wrap, heading.overflow = True, "ellipsis"
         parts: list[RenderableType] = [heading]
         if self._snapshot.problem:
             parts.append(Text(one_line(self._snapshot.problem), "bold red"))
@@ -136,11 +137,15 @@ class Board:
         parts += [Text(""), *(_event(each, width) for each in events)]
         return Group(*parts)
 
+    @property
+    def _name_width(self) -> int:
+        return _NAME if self._console.width >= _WIDE else _NARROW_NAME
+
     def _queues(self) -> Table:
         table = _table()
-        table.add_column("queue", min_width=_NAME, no_wrap=True)
-        for state in _STATES:
-            table.add_column(state, justify="right", no_wrap=True)
+        table.add_column("queue", min_width=self._name_width, no_wrap=True)
+        for state in _STATES:  # numbers are told whole, whatever is left for the names
+            table.add_column(state, justify="right", no_wrap=True, min_width=len(state))
         for queue, counts in self._snapshot.counts.items():
             cells = [Text(str(counts[state])) for state in _STATES]
             if counts["paused"]:
@@ -152,10 +157,10 @@ class Board:
 
     def _running(self, jobs: list[JobRecord]) -> Table:
         table, now = _table(), time.time()
-        table.add_column("running", min_width=_NAME, no_wrap=True)
+        table.add_column("running", min_width=self._name_width, no_wrap=True)
         table.add_column("worker", no_wrap=True)
-        table.add_column("for", justify="right", no_wrap=True)
-        table.add_column("attempt", justify="right", no_wrap=True)
+        table.add_column("for", justify="right", no_wrap=True, min_width=len("0:00:00"))
+        table.add_column("attempt", justify="right", no_wrap=True, min_width=len("attempt"))
         for job in jobs:
             since = (job.processed_on or now * 1000) / 1000
             attempt = f"{job.attempts_made + 1} of {job.opts.max_attempts}"

@@ -94,7 +94,7 @@ def test_what_the_operator_says_comes_before_what_the_worker_says(project: Proje
         until = json.dumps({"until": str(go)})
         for _ in range(3):
             job = project.out("enqueue", "greet", "--data-dir", "kept", "--data", until)
-            server.line(f"{job}: started")
+            server.line(f"{job}: info")  # it has read its file
         worker.write_text("x = (\n", "utf-8")
         go.touch()
         for _ in range(3):

@@ -1,0 +1,54 @@
+"""The picture of `nq serve` says its numbers whole, however small the terminal is."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from nuxt_queue.cli.board import Board
+from nuxt_queue.managers import JobOptions, JobRecord
+from nuxt_queue.monitoring import Snapshot
+
+STATES = ("waiting", "active", "delayed", "failed", "completed")
+
+
+def picture(width: int, height: int) -> list[str]:
+    board = Board("workers from .nuxt-queue")
+    counts = dict.fromkeys(STATES, 12345) | {"paused": 0}
+    now_ms = int(time.time() * 1000)
+    running = [
+        JobRecord(f"{n}-[bold]", "greet", "greet", {}, JobOptions(attempts=3), now_ms)
+        for n in range(50)
+    ]
+    for job in running:
+        job.processed_on = now_ms - 65_000
+    board._snapshot = Snapshot({"greet": counts}, running, "")
+    for n in range(30):
+        board.note(f"note {n}")
+    board._console = Console(width=width, height=height, file=io.StringIO())
+    out = Console(width=width, file=io.StringIO(), color_system=None)
+    out.print(board.picture(height))
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_numbers_are_whole_and_names_are_what_they_are(width: int) -> None:
+    lines = picture(width, 24)
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= width
+    assert all(state in text for state in STATES)
+    assert text.count("12345") == len(STATES)
+    assert "0-[bold]" in text  # a name is no markup
+    assert "1:05" in text
+    assert "1 of 3" in text
+
+
+@pytest.mark.parametrize("height", [16, 24, 60])
+def test_the_last_events_have_their_place_however_many_jobs_run(height: int) -> None:
+    lines = picture(100, height)
+    assert len(lines) <= height
+    assert [line.split()[-1] for line in lines[-3:]] == ["27", "28", "29"]
