@@ -150,16 +150,21 @@ def hook(event, args):
     if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
         touched.append(args[0])
 import nuxt_queue.config
+import nbtools.exporter.slices
 from nbtools.exporter import export_notebook
+from nbtools.notebook import read_notebook
+from nbtools.trials import find_trials
 from nbtools.errors import NbtoolsError
 sys.addaudithook(hook)
 verdicts = []
 for path in sys.argv[1:]:
-    try:
-        export_notebook(path)
-        verdicts.append("ok")
-    except NbtoolsError:
-        verdicts.append("refused")
+    for options in ({}, {"with_deps": True, "strict": True, "allow_local": True}):
+        try:
+            export_notebook(path, **options)
+            verdicts.append("ok")
+        except NbtoolsError:
+            verdicts.append("refused")
+    find_trials(read_notebook(path), "handler")
 unwanted = {"nbformat", "nbconvert", "IPython", "jupyter_core", "evil", "sitecustomize_evil"}
 print(verdicts, touched, sorted(unwanted & set(sys.modules)))
 """
