@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 import venv
 from pathlib import Path
 
 import pytest
 
 from nuxt_queue.app import open_app
+from nuxt_queue.config import BackendName
 from nuxt_queue.errors import ConfigError, WorkerNotFoundError
+from tests.redis_server import shared_redis
 
 WORKER = """
 from nuxt_queue import run_worker
@@ -139,8 +142,15 @@ async def test_a_runtime_that_cannot_be_had_is_a_problem_that_says_how_to_fix_it
         assert says.format(root=tmp_path) in problem.reason
 
 
-async def test_a_flow_runs_from_a_file_and_can_be_looked_at_afterwards(tmp_path: Path) -> None:
-    """Any number of apps may have the file open; what ended is still there in the next."""
+@pytest.mark.parametrize("backend", ["file", "redis"])
+async def test_a_flow_that_two_apps_serve_can_be_looked_at_afterwards(
+    backend: BackendName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any number of apps may share an engine; what ended is still there in the next."""
+    monkeypatch.setenv("REDIS_URL", shared_redis().url)
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.nuxt-queue.redis]\nprefix = "t{uuid.uuid4().hex}"\n', "utf-8"
+    )
     flow = {"name": "pair", "role": "entry", "step": "first", "emits": ["x"]}
     worker(
         tmp_path,
@@ -153,12 +163,12 @@ async def test_a_flow_runs_from_a_file_and_can_be_looked_at_afterwards(tmp_path:
     data = tmp_path / "data"
 
     async with (
-        open_app(tmp_path, backend="file", data_dir=data) as one,
-        open_app(tmp_path, backend="file", data_dir=data) as other,
+        open_app(tmp_path, backend=backend, data_dir=data) as one,
+        open_app(tmp_path, backend=backend, data_dir=data) as other,
     ):
         started = await one.flows.start_flow("pair")
         run = await other.flows.wait(started["flowId"], 30)
-    async with open_app(tmp_path, backend="file", data_dir=data) as later:
+    async with open_app(tmp_path, backend=backend, data_dir=data) as later:
         job = await later.manager.get_job("second", f"{run.id}__second")
         events = [event.type for event in await later.bus.read(run.id)]
         state = await later.state.all(run.id)

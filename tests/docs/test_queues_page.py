@@ -9,8 +9,10 @@ from typing import Any
 
 from nuxt_queue.config import complete_config
 from nuxt_queue.managers import FileWorkerManager, JobOptions, MemoryWorkerManager, WorkerOptions
+from nuxt_queue.managers.bullmq import BullMQWorkerManager, Stalling
 from nuxt_queue.managers.file.owners import LEASE_S
 from nuxt_queue.services.awaits import check_await
+from nuxt_queue.services.redis import RedisEventStream, RedisFlowStore, RedisLimits
 from nuxt_queue.services.sqlite import SqliteFlowStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queues.md").read_text("utf-8")
@@ -45,8 +47,24 @@ def test_the_numbers_of_the_page_are_the_real_ones() -> None:
     assert f"after {LEASE_S:g}." in PAGE
 
 
+def test_the_numbers_of_redis_are_the_real_ones() -> None:
+    times, limits = Stalling(), RedisLimits()
+    runs = inspect.signature(RedisFlowStore).parameters
+    week = inspect.signature(RedisEventStream).parameters["ttl_s"].default
+
+    assert f"fails within {limits.operation_s:g} s when Redis is away" in PAGE
+    assert f"lock holds for {times.lock_s:g} s" in PAGE
+    assert f"looked for every {times.stalled_s:g} s" in PAGE
+    assert times.lock_s + 2 * times.stalled_s < 25
+    assert "back within 25 s" in PAGE
+    assert week == 7 * 86_400
+    assert runs["ttl_s"].default == 30 * 86_400
+    assert f"the last {runs['keep_ended'].default:,}, for 30 days at most" in PAGE
+
+
 def test_every_operation_that_the_page_names_is_one() -> None:
     (line,) = re.findall(r"^`retry_job`.*$", PAGE, re.MULTILINE)
     for name in re.findall(r"`(\w+)`", line):
+        assert callable(getattr(BullMQWorkerManager, name))
         assert callable(getattr(FileWorkerManager, name))
         assert callable(getattr(MemoryWorkerManager, name))

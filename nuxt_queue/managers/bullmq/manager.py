@@ -282,6 +282,8 @@ class BullMQWorkerManager(WorkerManager):
             outcome: Outcome = Interrupted()  # when it was taken just before the end
             if not self._stop.is_set():
                 outcome = await self._process(taken.record, refusal)
+            # From here on Redis says by itself whether the job is ours still.
+            self._taken.pop(token, None)
             if token not in self._lost:
                 await record(
                     self._server,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nuxt_queue.managers.bullmq import Stalling
+from nuxt_queue.managers.bullmq.queue import BullMQQueue
 from nuxt_queue.services.context import JobContext
 from tests.managers.redis.conftest import QUICK, WAIT_S, Fleet, echo, ended, said
 
@@ -132,6 +133,26 @@ async def test_a_result_that_comes_too_late_is_refused(
     job = await manager.get_job("q", job_id)
     assert job is not None
     assert (job.state, job.returnvalue, job.failed_reason) == ("active", None, None)
+
+
+async def test_a_job_that_has_just_been_recorded_is_not_called_anothers(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lock is gone because it has ended; that the answer is still under way changes nothing."""
+    manager, complete = fleet.manager(), BullMQQueue.complete
+
+    async def answers_late(queue: BullMQQueue, *args: Any) -> None:
+        await complete(queue, *args)
+        await asyncio.sleep(QUICK.lock_s / 2)  # in which the locks are looked at
+
+    monkeypatch.setattr(BullMQQueue, "complete", answers_late)
+    await manager.register_worker("q", "a", echo)
+
+    assert (await ended(manager, await manager.enqueue("q", "a", 1))).returnvalue == 1
+    await manager.close_all()
+
+    assert "another worker's" not in caplog.text
+    assert "too late" not in caplog.text
 
 
 async def test_a_handler_that_blocks_the_loop_keeps_its_lock_and_is_warned_about(
