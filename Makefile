@@ -51,7 +51,7 @@ test: $(READY) $(NODE_READY) redis-server chromium  ## all tests, and the notebo
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 
-soak: $(READY)  ## what takes long: thousands of jobs, crashes and kills; prints what became of them
+soak: $(READY) $(NODE_READY) redis-server  ## what takes long: thousands of jobs, crashes and kills; prints what became of them
 	@$(BIN)/python -m pytest -q -m soak -s tests/soak
 
 lint: $(READY)  ## ruff, mypy --strict, import rules, spelling

@@ -153,12 +153,16 @@ def test_a_reader_that_goes_away_stops_the_server_without_losing_a_job(project: 
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    assert b"serving" in process.stdout.readline()
-    process.stdout.close()
-    job = project.out("enqueue", "greet")
-    assert process.wait(WAIT_S) == 0
-    assert process.stderr.read() == b""
-    process.stderr.close()
+    try:
+        assert b"serving" in process.stdout.readline()
+        process.stdout.close()
+        job = project.out("enqueue", "greet")
+        assert process.wait(WAIT_S) == 0
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
     (kept,) = json.loads(project.out("jobs", "--json"))
     assert (kept["id"], kept["state"]) == (job, "completed")
 
@@ -216,13 +220,17 @@ def test_a_terminal_gets_a_table_and_its_screen_back(project: Project, env: dict
         start_new_session=True,
     )
     os.close(theirs)
-    said = read_until(ours, b"serving 1 worker")
-    job = project.out("enqueue", "greet", "--data", '{"fails": "no"}')
-    said += read_until(ours, f"{job}".encode(), b"failed after")
-    os.killpg(process.pid, signal.SIGINT)
-    said += read_until(ours, b"stopped")
-    assert process.wait(WAIT_S) == 0
-    os.close(ours)
+    try:
+        said = read_until(ours, b"serving 1 worker")
+        job = project.out("enqueue", "greet", "--data", '{"fails": "no"}')
+        said += read_until(ours, f"{job}".encode(), b"failed after")
+        os.killpg(process.pid, signal.SIGINT)
+        said += read_until(ours, b"stopped")
+        assert process.wait(WAIT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
     assert b"waiting" in said
     assert b"completed" in said
     assert said.index(b"\x1b[?1049h") < said.index(b"\x1b[?1049l")  # the other screen, and back
