@@ -72,8 +72,8 @@ fmt: $(READY)  ## format and fix what can be fixed
 cov: $(READY) $(NODE_READY) redis-server chromium  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
-bench: $(READY) $(NODE_READY)  ## what a job costs, as ratios to a bare Python
-	@for name in start fork wire discovery endings exporter node; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench: $(READY) $(NODE_READY) redis-server  ## what a job costs, as ratios to a bare Python
+	@for name in start fork wire discovery endings exporter node scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 corpus: $(READY)  ## what becomes of every notebook below DIR: make corpus DIR=~/notebooks
 	@$(BIN)/python benchmarks/corpus.py '$(or $(DIR),notebooks)'
