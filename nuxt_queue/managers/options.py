@@ -214,7 +214,9 @@ class StartWindow:
 
     def start(self, limiter: Limiter, now_ms: int) -> int:
         """Count a start and return 0, or return the milliseconds until one may start."""
-        if not 0 <= now_ms - self.opened_ms < limiter.duration_ms:
+        # A process that waited its turn looked at the clock a little before the one ahead of it;
+        # a clock that was set back further than the limiter counts begins anew.
+        if abs(now_ms - self.opened_ms) >= limiter.duration_ms:
             self.opened_ms, self.count = now_ms, 0
         if self.count >= limiter.max:
             return self.opened_ms + limiter.duration_ms - now_ms

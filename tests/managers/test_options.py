@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from nuxt_queue.errors import QueueError
-from nuxt_queue.managers.options import MAX_DELAY_MS, Backoff, JobOptions, WorkerOptions
+from nuxt_queue.managers.options import (
+    MAX_DELAY_MS,
+    Backoff,
+    JobOptions,
+    Limiter,
+    StartWindow,
+    WorkerOptions,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +99,14 @@ def test_worker_options_read_the_hosts_form() -> None:
         ("a", "b"),
     )
     assert options.default_job_options == JobOptions(attempts=3, backoff=Backoff(delay_ms=10))
+
+
+def test_a_start_that_looked_at_the_clock_a_little_earlier_counts_in_the_same_time() -> None:
+    """Processes that share a queue wait for their turn with the time already in their hands."""
+    limiter = Limiter.read({"max": 2, "duration": 1_000}, refused={})
+    window = StartWindow()
+    assert window.start(limiter, 50_000) == 0
+    assert window.start(limiter, 49_999) == 0
+    assert window.start(limiter, 49_990) == 1_010
+    assert window.start(limiter, 51_000) == 0
+    assert window.start(limiter, 20_000) == 0  # the clock was set back
