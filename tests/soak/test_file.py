@@ -28,7 +28,6 @@ from tests.managers.file.test_processes import (
     start,
     stored,
 )
-from tests.soak.crash_mix import ATTEMPTS, check, run_mix
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_800)]
 
@@ -267,19 +266,3 @@ def test_writers_and_checkpoints_beside_each_other_damage_nothing(tmp_path: Path
 
     print(f"\n{written} writes of three processes in a minute, {kept} kept; integrity {verdict}")
     assert (kept, verdict) == (written, "ok")
-
-
-async def test_jobs_of_which_a_tenth_crashes_are_all_accounted_for(tmp_path: Path) -> None:
-    """S1, on the file."""
-    contexts = ContextService(MemoryStateStore(), EventBus())
-    began = time.perf_counter()
-    async with Database(tmp_path) as database, FileWorkerManager(contexts, database) as manager:
-        account = await run_mix(manager, 2_000)
-        counts = await manager.get_job_counts("mix")
-    check(account, 2_000)
-
-    print(
-        f"\n2,000 jobs in {time.perf_counter() - began:.0f} s: {len(account.results)} completed,"
-        f" {len(account.reasons)} failed after {ATTEMPTS} attempts"
-    )
-    assert set(counts.values()) == {0}
