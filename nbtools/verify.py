@@ -5,7 +5,9 @@ This is the one part of the exporter's side that runs the worker, and it does so
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import os
 import sys
 import types
@@ -17,10 +19,11 @@ from nbtools.emulator import LocalRunContext, run_local
 from nbtools.errors import Diagnostic, printable
 from nbtools.exporter import Exported
 from nbtools.trials import Trial
-from nuxt_queue.errors import HandlerError, NuxtQueueError
+from nuxt_queue.errors import ConfigError, HandlerError, NuxtQueueError
 from nuxt_queue.one_job import JobReport, run_job
 from nuxt_queue.registry import read_worker
 from nuxt_queue.registry.entry import WorkerEntry
+from nuxt_queue.runner.discovery import discovered_config
 from nuxt_queue.timeline import brief
 
 __all__ = ["Difference", "Verdict", "compare", "table", "verify"]
@@ -45,19 +48,35 @@ class Verdict(NamedTuple):
 
 
 async def verify(exported: Exported, worker: Path, trials: Sequence[Trial]) -> list[Verdict]:
-    """Have the registry find the written worker, and run each try-out both ways.
+    """Have registry and host find the written worker, and run each try-out both ways.
 
     Returns:
-        One verdict for each try-out, or a single one when the worker cannot be run at all.
+        One verdict for each try-out, after one for the host when it would not find the worker; a
+        single one when the worker cannot be run at all.
     """
     try:
         entry = read_worker(worker)
         if entry.config != exported.config:
             reason = f"the registry reads another config: {brief(entry.config)}"
             return [Verdict(Diagnostic("NQ502", reason, "export the notebook again"), [])]
-        return [await _replay(entry, trial) for trial in trials]
+        missed = await asyncio.to_thread(_missed_by_the_host, worker, exported.config)
+        verdicts = [await _replay(entry, trial) for trial in trials]
+        return [Verdict(missed, []), *verdicts] if missed else verdicts
     except NuxtQueueError as error:
         return [Verdict(Diagnostic("NQ502", f"the worker cannot be run: {error}", ""), [])]
+
+
+def _missed_by_the_host(worker: Path, config: Any) -> Diagnostic | None:
+    """Return why the host would not find the config that was exported, None when it would."""
+    fix = "export the notebook again"
+    try:
+        found = discovered_config(worker)
+    except ConfigError as error:
+        return Diagnostic("NQ505", f"the host finds no config in the worker: {error}", fix)
+    # As texts: for Python 1 is 1.0 and True, for whoever reads the JSON it is not.
+    if json.dumps(found, sort_keys=True) == json.dumps(config, sort_keys=True):
+        return None
+    return Diagnostic("NQ505", f"the host finds another config: {brief(found)}", fix)
 
 
 async def _replay(entry: WorkerEntry, trial: Trial) -> Verdict:

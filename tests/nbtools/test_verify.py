@@ -98,6 +98,24 @@ def test_the_registry_must_read_the_config_that_was_exported(
     assert "NQ502 the worker cannot be run: " in capsys.readouterr().err
 
 
+def test_a_worker_that_the_host_would_not_find_is_not_verified(
+    write_notebook: Write, capsys: Capture
+) -> None:
+    """R12: the host's registry says nothing; `--verify` runs the file as it does and says why."""
+    cells = (_handler("    return 1"), ("nq-test", "await run_local(handler, {})"))
+    assert _verify(write_notebook, *cells) == 0
+    assert "NQ505" not in capsys.readouterr().err
+    worker = Path("job.py")
+    text = worker.read_text()
+    for old, new, reason in (
+        ("\n_nq_answer_discovery()\n", "\n", "finds no config in the worker: ModuleNotFoundError"),
+        ("dumps(config)", "dumps({**config, 'x': 1.0})", "finds another config: {"),
+    ):
+        worker.write_text(text.replace(old, new))
+        assert _verify(write_notebook, *cells, options=("--diff",)) == 1
+        assert f"job.ipynb: NQ505 the host {reason}" in capsys.readouterr().err
+
+
 def test_an_exit_at_import_or_in_the_handler_ends_no_verification(
     write_notebook: Write, capsys: Capture
 ) -> None:
