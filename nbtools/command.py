@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from nbtools.errors import Diagnostic, NbtoolsError, NotebookFormatError, RefusedError
 from nbtools.exporter import Exported, render_notebook, worker_stem, write_worker
 from nbtools.exporter.dependencies import without_made_block
-from nbtools.exporter.target import find_root, inspect_target
+from nbtools.exporter.policy import plain_magics
+from nbtools.exporter.root import find_root
+from nbtools.exporter.target import inspect_target
 from nbtools.notebook import Notebook, parse_notebook, read_notebook
 from nbtools.report import Report
 
@@ -236,25 +238,32 @@ def _workers_folder(folder: Path) -> Path | None:
     root = find_root(folder)
     if root is None or b"nuxt-queue" not in (root / "pyproject.toml").read_bytes():
         return None
-    workers = _usual_workers(root) or _checked_workers(root, folder)
-    if workers is None:
+    stated = _usual_workers(root)
+    workers = _checked_workers(root, folder) if stated is None else stated and root / stated
+    if not workers:
         return None
-    workers = root / workers
     here = Path.cwd()
     return workers.relative_to(here) if workers.is_relative_to(here) else workers
 
 
-def _usual_workers(root: Path) -> Path | None:
-    """Return the folder when it is all that the project states: pydantic takes longer to load."""
+def _usual_workers(root: Path) -> str | None:
+    """Return the folder, empty for none, of a project that states little else, and plainly.
+
+    None for all others: pydantic knows them, and takes longer to load than an export.
+    """
     import tomllib
 
     try:
         stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["nuxt-queue"]
     except (ValueError, KeyError, TypeError):
         return None
-    workers = stated.get("workers") if isinstance(stated, dict) and len(stated) == 1 else None
+    if not isinstance(stated, dict) or stated.keys() - {"workers", "export"}:
+        return None
+    if plain_magics(stated.get("export", {})) is None:
+        return None
+    workers = stated.get("workers")
     is_usual = isinstance(workers, str) and workers.isprintable() and workers == workers.strip()
-    return Path(workers) if is_usual and workers else None
+    return workers if is_usual and workers else "" if "workers" not in stated else None
 
 
 def _checked_workers(root: Path, folder: Path) -> Path | None:

@@ -114,7 +114,8 @@ def _command_line() -> Any:
 
 def _spare_edits(file: str, text: str, resources: dict[str, Any]) -> None:
     """Refuse to let nbconvert overwrite a worker that was edited by hand, or is not ours."""
-    from nbtools.exporter.target import find_root, inspect_target, refuse_target
+    from nbtools.exporter.root import find_root
+    from nbtools.exporter.target import inspect_target, refuse_target
 
     writer: Any = getattr(_command_line(), "writer", None)
     if not hasattr(writer, "build_directory"):

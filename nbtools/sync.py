@@ -96,7 +96,7 @@ def _show(old: str, new: str, path: str) -> None:
 def _find(name: str, worker: str) -> str:
     """Return the notebook that a worker names: from the project's folder, or beside it."""
     from nbtools.errors import Diagnostic, EditError
-    from nbtools.exporter.target import find_root
+    from nbtools.exporter.root import find_root
 
     folder = Path(worker).parent
     root = find_root(folder)

@@ -9,6 +9,7 @@ import re
 from nbtools.errors import Diagnostic
 from nbtools.exporter.analysis import Names, names_of
 from nbtools.exporter.magics import AUTOMAGIC, drop_magics, forget_magics
+from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.roles import Marked
 
 __all__ = ["Code", "hoist_futures", "parse_cell", "parse_leniently"]
@@ -68,7 +69,7 @@ class Code:
         return True
 
 
-def parse_cell(marked: Marked, found: list[Diagnostic]) -> Code | None:
+def parse_cell(marked: Marked, policy: MagicPolicy, found: list[Diagnostic]) -> Code | None:
     """Parse one exported cell without running it; None when it is not Python."""
     cell = marked.cell
     if len(cell.source) > _MAX_CELL_CHARS:
@@ -78,7 +79,7 @@ def parse_cell(marked: Marked, found: list[Diagnostic]) -> Code | None:
     text = cell.source
     tree, error = _parse(text)
     if isinstance(error, SyntaxError):
-        text, magics = drop_magics(text, cell.number)
+        text, magics = drop_magics(text, cell.number, policy)
         found += magics
         if any(not finding.is_warning for finding in magics):
             return None

@@ -21,9 +21,11 @@ from nbtools.exporter.handler import absorb_entries, find_handler
 from nbtools.exporter.importing import check_importing
 from nbtools.exporter.literal import StatedConfig, read_config
 from nbtools.exporter.missing import report_missing
+from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.render import render
 from nbtools.exporter.roles import EXPORTED, Marked, assign_roles
-from nbtools.exporter.target import check_stem, find_root, worker_stem
+from nbtools.exporter.root import find_root
+from nbtools.exporter.target import check_stem, worker_stem
 from nbtools.notebook import Notebook, read_notebook
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ class _Export:
     def __init__(self, notebook: Notebook, stem: str | None, options: Options) -> None:
         self.notebook = notebook
         self.options = options
+        self.policy = MagicPolicy(notebook.file)
         self.stem = worker_stem(notebook.file) if stem is None else stem
         self.found: list[Diagnostic] = []
 
@@ -132,7 +135,7 @@ class _Export:
         marked, problems = assign_roles(self.notebook)
         self.found += problems
         chosen = [each for each in marked if each.role in EXPORTED]
-        parsed = [parse_cell(each, self.found) for each in chosen]
+        parsed = [parse_cell(each, self.policy, self.found) for each in chosen]
         codes = [code for code in parsed if code]
         futures = hoist_futures(codes, self.found)
         needed = self._slice(codes, marked, futures)
@@ -175,7 +178,8 @@ class _Export:
             return None
         from nbtools.exporter.slices import Slice
 
-        return Slice(marked, codes, _given(futures), lazy_annotations=_are_lazy(futures))
+        lazy, given = _are_lazy(futures), _given(futures)
+        return Slice(marked, codes, given, self.policy, lazy_annotations=lazy)
 
     def _check(self, codes: list[Code], marked: list[Marked], futures: list[str]) -> None:
         folder = None if self.options.allow_local else Path(self.notebook.file).parent

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nbtools.errors import Diagnostic
+from nbtools.exporter.policy import MagicPolicy
 
 __all__ = ["AUTOMAGIC", "drop_magics", "forget_magics", "installed_by"]
 
@@ -68,14 +69,29 @@ class _Magic(NamedTuple):
     rest: str
 
 
-def drop_magics(text: str, cell: int) -> tuple[str, list[Diagnostic]]:
+def drop_magics(text: str, cell: int, policy: MagicPolicy) -> tuple[str, list[Diagnostic]]:
     """Return the text with harmless magics as comments, and what cannot be dropped.
 
-    The number of lines stays the same.  `cell` is the cell's number, for the diagnostics.
+    The number of lines stays the same.
+
+    Args:
+        text: The text of a cell.
+        cell: The cell's number, for the diagnostics.
+        policy: What the project says about magics.
     """
     lines = text.split("\n")
     found: list[Diagnostic] = []
     for magic in _find(text, lines):
+        decision = policy.decision(magic.sigil + magic.name)
+        if decision == "drop" and magic.sigil == "%%":
+            return "\n".join(line and f"# (dropped) {line}" for line in lines), []
+        if decision == "refuse":
+            fix = "the project's pyproject.toml refuses it; leave it in an untagged cell"
+            found.append(_refused(magic, fix, cell))
+            continue
+        if decision:
+            _comment_out(lines, magic)
+            continue
         if fix := _refusal(magic):
             found.append(_refused(magic, fix, cell))
             continue

@@ -18,6 +18,7 @@ from nbtools.exporter.code import Code, parse_leniently
 from nbtools.exporter.importing import immediate
 from nbtools.exporter.literal import DEFINE_CONFIG, states_config
 from nbtools.exporter.magics import drop_magics
+from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.roles import Marked
 
 __all__ = ["Slice", "Taken"]
@@ -72,6 +73,7 @@ class Slice:
         marked: Every cell of the notebook.
         codes: The exported cells.
         given: Names that need no definition, besides Python's own.
+        policy: What becomes of magics in what is taken.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class Slice:
         marked: list[Marked],
         codes: list[Code],
         given: Iterable[str],
+        policy: MagicPolicy,
         *,
         lazy_annotations: bool = False,
     ) -> None:
         self._given = BUILTINS | frozenset(given)
         self._lazy_annotations = lazy_annotations
+        self._policy = policy
         self._exported: dict[str, list[int]] = {}
         for code in codes:
             for name in code.names(lazy_annotations=lazy_annotations).binds:
@@ -112,7 +116,7 @@ class Slice:
         cells: dict[int, list[_Unit]] = {}
         for unit in self._in_order():
             cells.setdefault(unit.marked.cell.number, []).append(unit)
-        return [_code(units, found) for units in cells.values()]
+        return [_code(units, self._policy, found) for units in cells.values()]
 
     @property
     def taken(self) -> tuple[Taken, ...]:
@@ -183,13 +187,13 @@ def _first_line(statement: ast.stmt) -> int:
     return min([statement.lineno, *(each.lineno for each in decorators)])
 
 
-def _code(units: list[_Unit], found: list[Diagnostic]) -> Code:
+def _code(units: list[_Unit], policy: MagicPolicy, found: list[Diagnostic]) -> Code:
     cell = units[0].marked.cell
     text, magics = cell.source, list[Diagnostic]()
     try:
         ast.parse(text)
     except (SyntaxError, ValueError):
-        text, magics = drop_magics(text, cell.number)
+        text, magics = drop_magics(text, cell.number, policy)
     body = [statement for unit in units for statement in unit.statements]
     code = Code(Marked(cell, "deps", ()), text, body)
     code.parts = _joined((unit.first, unit.last) for unit in units)

@@ -14,11 +14,11 @@ from typing import Protocol
 from nbtools.errors import Diagnostic, ExportError
 from nbtools.exporter.dependencies import without_made_block
 from nbtools.exporter.render import HEADER_LINES, body_digest
+from nbtools.exporter.root import find_root
 
 __all__ = [
     "Made",
     "check_stem",
-    "find_root",
     "inspect_target",
     "replace_target",
     "worker_stem",
@@ -68,14 +68,6 @@ def check_stem(stem: str) -> Diagnostic | None:
     if keyword.iskeyword(stem) or stem == "nuxt_queue" or not stem.isprintable() or ":" in stem:
         return Diagnostic("NQ401", f"'{stem!r}' cannot be a worker's name", fix)
     return None
-
-
-def find_root(folder: Path) -> Path | None:
-    """Return the nearest folder upward that holds a pyproject.toml."""
-    folder = folder.absolute()
-    return next(
-        (each for each in (folder, *folder.parents) if (each / "pyproject.toml").is_file()), None
-    )
 
 
 def inspect_target(target: Path, text: str, root: Path | None) -> str:

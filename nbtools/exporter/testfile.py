@@ -18,6 +18,7 @@ from nbtools.exporter.analysis import names_of
 from nbtools.exporter.code import Code, parse_cell
 from nbtools.exporter.export import Exported, portable_name
 from nbtools.exporter.importing import immediate
+from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.render import with_header
 from nbtools.exporter.roles import Marked, assign_roles
 from nbtools.exporter.slices import Slice
@@ -89,12 +90,13 @@ def render_tests(
         )
         fix = "name another folder with --tests, or put the workers into one of their own with -o"
         found.append(Diagnostic("NQ408", message, fix))
-    parsed = [parse_cell(each, found) for each in tests]
+    policy = MagicPolicy(notebook.file)
+    parsed = [parse_cell(each, policy, found) for each in tests]
     codes = [code for code in parsed if code]
     for code in codes:
         _check(code, found)
     known = frozenset(names_of(ast.parse(exported.text)).binds)
-    codes, used = _complete(codes, marked, known, found)
+    codes, used = _complete(codes, marked, known, policy, found)
     if any(not finding.is_warning for finding in found):
         raise ExportError(notebook.file, sorted(found, key=lambda each: (each.cell, each.line)))
     text = _render(notebook.file, codes, used, os.path.relpath(worker, target.parent))
@@ -107,10 +109,14 @@ def _below(target: Path, workers: Path) -> bool:
 
 
 def _complete(
-    codes: list[Code], marked: list[Marked], known: frozenset[str], found: list[Diagnostic]
+    codes: list[Code],
+    marked: list[Marked],
+    known: frozenset[str],
+    policy: MagicPolicy,
+    found: list[Diagnostic],
 ) -> tuple[list[Code], list[str]]:
     """Add what the tests need from unmarked cells; return that, and what they use of the worker."""
-    needed = Slice(marked, codes, known)
+    needed = Slice(marked, codes, known, policy)
     needed.need_for_cells(codes)
     codes = sorted([*codes, *needed.codes(found)], key=lambda code: code.number)
     check_names(codes, marked, known, found, lazy_annotations=False)

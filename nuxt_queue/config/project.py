@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from nuxt_queue.config.export import ExportConfig
 from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.settings import (
     MAX_MS,
@@ -112,6 +113,10 @@ def _default_redis() -> RedisConfig:
     return RedisConfig.check({}, f"{_TABLE}.redis")
 
 
+def _default_export() -> ExportConfig:
+    return ExportConfig.check({}, f"{_TABLE}.export")
+
+
 class _Table(Settings):
     workers: Text | None = Field(None, description="a folder, as a string that is not empty")
     backend: BackendName | None = Field(None, description='"memory", "file" or "redis"')
@@ -120,6 +125,7 @@ class _Table(Settings):
     )
     redis: RedisConfig = Field(default_factory=_default_redis, description="a table")
     runtimes: dict[str, dict[str, Any]] = Field({}, description="a table for each runtime")
+    export: ExportConfig = Field(default_factory=_default_export, description="a table")
 
 
 def _built_in() -> dict[str, RuntimeConfig]:
@@ -137,6 +143,7 @@ class ProjectConfig:
         redis: Where Redis is.
         stated_backend: Where jobs are kept; None when not stated (in the file: `backend`).
         stated_data_dir: The folder of the backend `file`, below the root (in the file: `data_dir`).
+        export: How its notebooks are exported.
     """
 
     root: Path
@@ -145,6 +152,7 @@ class ProjectConfig:
     redis: RedisConfig = field(default_factory=_default_redis)
     stated_backend: BackendName | None = None
     stated_data_dir: str = _DATA_DIR
+    export: ExportConfig = field(default_factory=_default_export)
 
     @property
     def data_dir(self) -> Path:
@@ -236,6 +244,8 @@ class ProjectConfig:
             for name, settings in table.runtimes.items()
         }
         _refuse_claimed_twice(runtimes, where)
+        for magic in table.export.magics.named_twice():
+            raise ConfigError(f'{where}.export.magics names "{magic}" in two lists; keep one')
         workers = file.parent / table.workers if table.workers else None
         return cls(
             file.parent,
@@ -244,6 +254,7 @@ class ProjectConfig:
             table.redis,
             table.backend,
             table.data_dir,
+            table.export,
         )
 
 

@@ -99,10 +99,13 @@ print(sorted(heavy & set(sys.modules)), file=sys.stderr)
 def test_an_export_loads_only_what_it_needs(
     options: list[str], write_notebook: Callable[..., Path]
 ) -> None:
-    """P5: no notebook library, no pydantic for a usual config, no event loop."""
-    notebook = write_notebook(("nq-export", "A = 1"))
+    """P5: no notebook library, no pydantic for usual settings and configs, no event loop."""
+    notebook = write_notebook(("nq-export", "A = 1\n%my_magic"))
     project = notebook.with_name("pyproject.toml")
-    project.write_text('[tool.nuxt-queue]\nworkers = "."\n')
+    project.write_text(
+        '[tool.nuxt-queue]\nworkers = "."\n[tool.nuxt-queue.export]\n'
+        'magics = { drop = ["%my_magic"] }\n'
+    )
     notebook.with_suffix(".py").write_text(export_notebook(notebook).text)
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{_LOADED}",

@@ -14,7 +14,7 @@ REQUIREMENTS = {
     "R2": "nq-tag marks cells and changes nothing else in the file",
     "R3": "the text of a cell is exported byte for byte",
     "R4": "exit status 0 means that the file compiles and imports",
-    "R5": "magics: dropped where they mean nothing, refused where they mean something",
+    "R5": "magics: dropped or refused by what they mean, or as the project says",
     "R6": "top-level await and event loops are refused with cell and line",
     "R7": "future imports are hoisted; dataclasses under them are found by the registry",
     "R8": "every name is defined in an exported cell, in order; --with-deps takes what is missing",
