@@ -32,20 +32,20 @@ def next_time(pattern: str, after_s: float, timezone: str | None = None) -> floa
     Raises:
         QueueError: The pattern or the time zone is wrong.
     """
-    from croniter import CroniterBadDateError, croniter
+    from croniter import croniter
 
     check_cron(pattern, timezone)
     zone = _zone(timezone)
     # By the clock on the wall, which croniter leaves to us: of an hour that a change of the clock
     # repeats it means the first, and what it skips comes when the clock has been set.
-    wall = croniter(pattern, datetime.fromtimestamp(after_s, zone).replace(tzinfo=None))
     try:
+        wall = croniter(pattern, datetime.fromtimestamp(after_s, zone).replace(tzinfo=None))
         while True:
             found: datetime = wall.get_next(datetime)
             moment = found.replace(tzinfo=zone).timestamp()
             if moment > after_s:
                 return moment
-    except CroniterBadDateError:  # 30 February: valid in form, never due
+    except (ValueError, OverflowError, OSError):  # 30 February, or after the year 9999
         return None
 
 

@@ -25,6 +25,7 @@ from nuxt_queue.managers.bullmq import BullMQWorkerManager
 from nuxt_queue.managers.clock import ManualClock
 from nuxt_queue.managers.file import FileWorkerManager
 from nuxt_queue.managers.jobs import JobState
+from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService, JobContext, JobHandler
 from nuxt_queue.services.event_stream import EventStream, MemoryEventStream
 from nuxt_queue.services.events import Event, EventBus
@@ -59,7 +60,8 @@ class Bench:
     manager: WorkerManager
     poll_s: float = 0.005
 
-    def __init__(self) -> None:
+    def __init__(self, runtimes: Runtimes | None = None) -> None:
+        self.runtimes = runtimes or worker_file_runtime
         self.bus = EventBus()
         self.events: list[Event] = []
         self.bus.subscribe(self.events.append)
@@ -141,9 +143,7 @@ class MemoryBench(Bench):
 
     async def open(self) -> None:
         self.clock = ManualClock()
-        self.manager = MemoryWorkerManager(
-            self.contexts, clock=self.clock, runtimes=worker_file_runtime
-        )
+        self.manager = MemoryWorkerManager(self.contexts, clock=self.clock, runtimes=self.runtimes)
 
     def now_ms(self) -> float:
         return self.clock.now_ms()
@@ -170,7 +170,7 @@ class RedisBench(Bench):
             self.contexts,
             RedisServer(shared_redis().url),
             prefix=self.prefix,
-            runtimes=worker_file_runtime,
+            runtimes=self.runtimes,
         )
 
     async def stored(self, queue: str, job_id: str) -> JobRecord | None:
@@ -191,7 +191,7 @@ class FileBench(Bench):
         self.clock = ManualClock()
         self.database = Database(Path(self._made.name))
         self.manager = FileWorkerManager(
-            self.contexts, self.database, clock=self.clock, runtimes=worker_file_runtime
+            self.contexts, self.database, clock=self.clock, runtimes=self.runtimes
         )
 
     def flow_store(self) -> FlowStore:

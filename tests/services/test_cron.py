@@ -37,6 +37,13 @@ def test_a_pattern_that_never_comes_round_has_no_next_time() -> None:
     assert next_time("0 0 30 2 *", 0.0) is None
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Vienna"])
+@pytest.mark.parametrize("after_s", [253_402_300_799, 253_402_300_800, 1e18])
+def test_after_the_last_year_there_is_no_next_time(zone: str | None, after_s: float) -> None:
+    """Faults 78: the year 9999."""
+    assert next_time("* * * * *", after_s, zone) is None
+
+
 @pytest.mark.parametrize(
     ("after", "expected"),
     [

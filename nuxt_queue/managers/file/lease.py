@@ -86,7 +86,7 @@ class Lease:
         for dead in owners.dead_owners(db, self._owner):
             stranded += adopt(db, dead, self._owner.id)
             owners.bury(db, dead)
-            event_log.trim(db)
+        event_log.trim(db)
         return _Beat(alive, stranded)
 
     def _on_beat(self, found: _Beat) -> None:

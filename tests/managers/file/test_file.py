@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nuxt_queue.errors import QueueError
 from nuxt_queue.managers import FileWorkerManager, QueueEvent
-from nuxt_queue.managers.clock import Clock, ManualClock
-from nuxt_queue.managers.file import owners
+from nuxt_queue.managers.clock import Clock, LoopClock, ManualClock
+from nuxt_queue.managers.file import event_log, owners
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import EventBus
@@ -310,6 +313,113 @@ async def test_ended_jobs_and_their_timelines_do_not_pile_up(tmp_path: Path) -> 
 
     assert [job.data for job in kept] == [5, 6, 7]
     assert timelines == [False] * 5 + [True] * 3
+
+
+async def test_the_file_does_not_grow_with_the_jobs_that_have_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults 79: what is forgotten makes room for what comes, and the log of events is trimmed."""
+    monkeypatch.setattr(event_log, "_KEPT", 50)
+    monkeypatch.setattr("nuxt_queue.managers.file.lease._BEAT_S", 0.01)
+
+    def kept(db: sqlite3.Connection) -> tuple[int, int]:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        (events,) = db.execute("SELECT count(*) FROM queue_events").fetchone()
+        return pages, events
+
+    sizes = []
+    async with Database(tmp_path, durability="fast") as database:
+        contexts = ContextService(MemoryStateStore(), EventBus(SqliteEventStream(database)))
+        async with FileWorkerManager(contexts, database, max_finished=10) as manager:
+            completed: asyncio.Queue[QueueEvent] = asyncio.Queue()
+            manager.on("q", "completed", completed.put_nowait)
+            await manager.register_worker("q", "a", echo, {"concurrency": 10})
+            for _ in range(6):
+                for _ in range(50):
+                    await manager.enqueue("q", "a", "x" * 20_000)
+                async with asyncio.timeout(WAIT_S):
+                    for _ in range(50):
+                        await completed.get()
+                    while (await database.read(kept))[1] > 50:  # noqa: ASYNC110 no event says so
+                        await asyncio.sleep(0.01)
+                sizes.append((await database.read(kept))[0])
+
+    # 300 jobs of 40 kB with their results are 12 MB; what has to be there at once is 60 of them.
+    assert max(sizes) * 4096 < 4_000_000, sizes
+
+
+class SetClock(LoopClock):
+    """A clock that can be set, while its timers go on as those of the machine do."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+async def test_a_clock_that_jumps_an_hour_makes_no_job_early_and_loses_none(tmp_path: Path) -> None:
+    """Faults 78: ahead and back, while jobs wait, are delayed and run."""
+    clock, held, hour_ms = SetClock(), Held(), 3_600_000
+    started: dict[int, int] = {}
+
+    async def note(job: dict[str, Any], _context: JobContext) -> None:
+        started[job["data"]] = clock.now_ms()
+
+    async with process(tmp_path, clock) as manager:
+        await manager.register_worker("q", "a", note)
+        await manager.register_worker("running", "a", held)
+        running = await manager.enqueue("running", "a", None, {"timeout": 2 * hour_ms})
+        await held.running.wait()
+        began = clock.now_ms()
+        late = [await manager.enqueue("q", "a", n, {"delay": hour_ms}) for n in range(5)]
+
+        clock.ahead_ms = -hour_ms
+        back = clock.now_ms()
+        soon = [await manager.enqueue("q", "a", n, {"delay": 200}) for n in range(5, 10)]
+        await ended(manager, soon[-1])
+        counts = await manager.get_job_counts("q")
+        first = list(started)
+
+        clock.ahead_ms = hour_ms
+        await ended(manager, late[-1])
+        clock.ahead_ms = 0
+        await ended(manager, await manager.enqueue("q", "a", 10))
+        held.go.set()
+        survivor = await ended(manager, running, "running")
+        done = await manager.get_job_counts("q")
+
+    assert (counts["delayed"], first) == (5, [5, 6, 7, 8, 9])
+    assert list(started) == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 10]
+    assert all(started[n] >= back + 200 for n in range(5, 10))
+    assert all(started[n] >= began + hour_ms for n in range(5))
+    assert (done["completed"], done["delayed"], done["waiting"]) == (11, 0, 0)
+    assert (survivor.returnvalue, survivor.attempts_made) == ("late", 1)
+
+
+async def test_a_clock_that_says_the_year_9999_runs_what_it_can_and_refuses_the_rest_by_name(
+    tmp_path: Path,
+) -> None:
+    """Faults 78."""
+    last_s = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+    clock = ManualClock(int(last_s * 1000))
+    refused: dict[str, dict[str, Any]] = {
+        '"delay" is -1': {"delay": -1},
+        '"delay" is 2147483648': {"delay": 2**31},
+        'repeat "* * * * *" never comes round': {"repeat": {"cron": "* * * * *"}},
+        'repeat "0 0 * * *" never': {"repeat": {"cron": "0 0 * * *", "tz": "Europe/Vienna"}},
+    }
+    async with process(tmp_path, clock) as manager:
+        await manager.register_worker("q", "a", echo)
+        for said, opts in refused.items():
+            with pytest.raises(QueueError, match=re.escape(said)):
+                await manager.enqueue("q", "a", None, opts)
+        assert (await ended(manager, await manager.enqueue("q", "a", 1))).returnvalue == 1
+        late = await manager.enqueue("q", "a", 2, {"delay": 1000})
+        counts = await manager.get_job_counts("q")
+        clock.advance(1000)
+        assert (await ended(manager, late)).returnvalue == 2
+
+    assert counts["delayed"] == 1
 
 
 async def test_the_order_is_that_of_enqueuing_whatever_the_clock_says(tmp_path: Path) -> None:
