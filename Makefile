@@ -46,10 +46,10 @@ chromium:
 browser: $(READY) chromium  ## JupyterLab in a real browser, as a person uses it
 	@$(BIN)/python -m pytest -q -m browser tests/browser
 
-test: $(READY) $(NODE_READY) redis-server chromium  ## all tests, and the notebooks' stored outputs twice in a row
+test: $(READY) $(NODE_READY) redis-server chromium  ## all tests, and the notebooks' stored outputs twice: in one process, in two side by side
 	@$(BIN)/python -m pytest
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
-	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
+	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env -n 2 --dist loadscope --nbval-sanitize-with=nbtools/nbval-sanitize.cfg notebooks
 
 soak: $(READY) $(NODE_READY) redis-server  ## what takes long: thousands of jobs, crashes and kills; prints what became of them
 	@$(BIN)/python -m pytest -q -m soak -s tests/soak

@@ -108,7 +108,9 @@ def test_starting_nbconvert_does_not_load_the_exporter() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_wheel_carries_the_side_bar_and_the_entry_points(tmp_path: Path) -> None:
+def test_the_wheel_carries_the_side_bar_the_entry_points_and_what_nbval_is_given(
+    tmp_path: Path,
+) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, capture_output=True, timeout=50, check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
@@ -121,6 +123,7 @@ def test_the_wheel_carries_the_side_bar_and_the_entry_points(tmp_path: Path) -> 
         "schemas/nuxt-queue/roles.json",
         "static/remoteEntry.js",
     ]
+    assert "nbtools/nbval-sanitize.cfg" in names
     assert b"nq-tag = nbtools.tag:main" in points
     assert b"nq_worker = nbtools.nbconvert:MenuExporter" in points
     assert not any(name.startswith("nbtools/labextension") for name in names)
