@@ -10,6 +10,7 @@ from typing import Any
 from nbtools.errors import Diagnostic
 from nbtools.exporter.code import parse_leniently
 from nbtools.exporter.literal import Constants, NotLiteralError
+from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.roles import Marked, assign_roles
 from nbtools.notebook import Notebook
 
@@ -34,9 +35,10 @@ def find_trials(notebook: Notebook, handler: str) -> tuple[list[Trial], list[Dia
     marked, _ = assign_roles(notebook)
     code = [each for each in marked if each.cell.kind == "code"]
     role = "test" if any(each.role == "test" for each in code) else None
+    policy = MagicPolicy(notebook.file)
     constants, trials, found = Constants(), list[Trial](), list[Diagnostic]()
     for each in code:
-        tree = parse_leniently(each.cell.source) if each.role != "skip" else None
+        tree = parse_leniently(each.cell.source, policy) if each.role != "skip" else None
         for statement in tree.body if tree else ():
             if each.role == role:
                 for call in _calls(statement, handler):

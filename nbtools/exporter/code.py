@@ -90,11 +90,11 @@ def parse_cell(marked: Marked, policy: MagicPolicy, found: list[Diagnostic]) -> 
     return Code(marked, text, tree.body)
 
 
-def parse_leniently(source: str) -> ast.Module | None:
+def parse_leniently(source: str, policy: MagicPolicy | None = None) -> ast.Module | None:
     """Parse a cell that is not exported, to learn what it defines; None when it cannot be."""
     if len(source) > _MAX_CELL_CHARS:
         return None
-    return _parse(source)[0] or _parse(forget_magics(source))[0]
+    return _parse(source)[0] or _parse(forget_magics(source, policy))[0]
 
 
 def hoist_futures(codes: list[Code], found: list[Diagnostic]) -> list[str]:

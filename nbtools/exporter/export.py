@@ -193,7 +193,7 @@ class _Export:
         for code in codes:
             if code.number not in wrong:  # else the compiler would say the same in other words
                 check_module(code, self.found, lazy_annotations=lazy)
-        standalone.check_names(codes, marked, given, self.found, lazy_annotations=lazy)
+        standalone.check_names(codes, marked, given, self.policy, self.found, lazy_annotations=lazy)
 
     def _block(self, codes: list[Code], marked: list[Marked]) -> list[str]:
         if not self.options.deps:

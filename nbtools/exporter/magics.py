@@ -23,6 +23,7 @@ _HARMLESS = frozenset({
     "hist", "lsmagic", "quickref", "pinfo", "pinfo2", "pdoc", "pdef", "psource", "pfile",
 })  # fmt: skip
 _HARMLESS_CELL = frozenset({"time", "capture"})
+_BODY_IS_CODE = frozenset({"time", "timeit", "capture", "prun"})
 _INSTALLERS = frozenset({"pip", "conda", "mamba", "uv"})
 _PIP_OPTIONS_WITH_VALUES = frozenset({
     "-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-i", "--index-url",
@@ -104,11 +105,14 @@ def drop_magics(text: str, cell: int, policy: MagicPolicy) -> tuple[str, list[Di
     return "\n".join(lines), found
 
 
-def forget_magics(text: str) -> str:
+def forget_magics(text: str, policy: MagicPolicy | None) -> str:
     """Return the text with every magic replaced, for learning what names a cell defines."""
     lines = text.split("\n")
     for magic in _find(text, lines):
-        if magic.sigil == "%%" and magic.name not in {"time", "timeit", "capture", "prun"}:
+        stays = magic.name in _BODY_IS_CODE or (
+            policy is not None and policy.decision(magic.sigil + magic.name) == "keep_body"
+        )
+        if magic.sigil == "%%" and not stays:
             return ""
         if magic.sigil.startswith("="):
             lines[magic.first] = lines[magic.first].split("=")[0] + "= None"

@@ -93,7 +93,7 @@ class Slice:
             for name in code.names(lazy_annotations=lazy_annotations).binds:
                 self._exported.setdefault(name, []).append(code.number)
         self._touching: dict[str, list[_Unit]] = {}
-        for unit in _units(marked):
+        for unit in _units(marked, policy):
             for name in unit.binds.keys() | unit.changes:
                 self._touching.setdefault(name, []).append(unit)
         self._taken: list[_Unit] = []
@@ -166,12 +166,12 @@ class Slice:
         return [unit for unit in touching if name in unit.binds][:1]  # stands further down
 
 
-def _units(marked: list[Marked]) -> Iterator[_Unit]:
+def _units(marked: list[Marked], policy: MagicPolicy) -> Iterator[_Unit]:
     for each in marked:
         is_other = each.cell.language and each.cell.language.lower() not in {"python", "ipython"}
         if each.role or each.cell.kind != "code" or is_other:
             continue
-        tree = parse_leniently(each.cell.source)
+        tree = parse_leniently(each.cell.source, policy)
         group: list[ast.stmt] = []
         for statement in tree.body if tree else ():
             if group and _first_line(statement) > (group[-1].end_lineno or 0):

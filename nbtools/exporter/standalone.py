@@ -11,6 +11,7 @@ from nbtools.errors import Diagnostic
 from nbtools.exporter.analysis import Names, Read, names_of
 from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code, parse_leniently
+from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.roles import Marked
 
 __all__ = ["check_imports", "check_names", "check_reserved", "check_secrets", "is_local"]
@@ -95,6 +96,7 @@ def check_names(
     codes: list[Code],
     marked: list[Marked],
     given: frozenset[str],
+    policy: MagicPolicy,
     found: list[Diagnostic],
     *,
     lazy_annotations: bool,
@@ -105,6 +107,7 @@ def check_names(
         codes: The exported cells.
         marked: All cells, to name the one that defines what is missing.
         given: Names that the file itself defines before the first cell.
+        policy: What becomes of magics in the others.
         found: Where the findings go.
         lazy_annotations: Whether the file begins with the future import of that name.
     """
@@ -125,7 +128,7 @@ def check_names(
             if read.name in known or read.name in given or read.name in reported:
                 continue
             if untagged is None:
-                untagged = _names_of_others(codes, marked)
+                untagged = _names_of_others(codes, marked, policy)
             reported.add(read.name)
             if read.name in untagged or read.name in everywhere or not has_star:
                 found.append(_missing(read, code.number, everywhere, untagged))
@@ -153,7 +156,9 @@ def _missing(
     return Diagnostic("NQ206", message, fix, cell, read.line)
 
 
-def _names_of_others(codes: list[Code], marked: list[Marked]) -> dict[str, tuple[int, str]]:
+def _names_of_others(
+    codes: list[Code], marked: list[Marked], policy: MagicPolicy
+) -> dict[str, tuple[int, str]]:
     """Return what the cells that are not exported define: name to cell number and kind."""
     exported = {code.number for code in codes}
     defines: dict[str, tuple[int, str]] = {}
@@ -161,7 +166,7 @@ def _names_of_others(codes: list[Code], marked: list[Marked]) -> dict[str, tuple
         cell = each.cell
         if cell.kind != "code" or cell.number in exported:
             continue
-        tree = parse_leniently(cell.source)
+        tree = parse_leniently(cell.source, policy)
         names = names_of(tree, cell.source) if tree else Names({}, [], [])
         for name, (_, kind) in names.binds.items():
             defines.setdefault(name, (cell.number, kind))

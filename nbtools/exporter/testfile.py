@@ -119,7 +119,7 @@ def _complete(
     needed = Slice(marked, codes, known, policy)
     needed.need_for_cells(codes)
     codes = sorted([*codes, *needed.codes(found)], key=lambda code: code.number)
-    check_names(codes, marked, known, found, lazy_annotations=False)
+    check_names(codes, marked, known, policy, found, lazy_annotations=False)
     reads = {read.name for code in codes for read in code.names().reads}
     return codes, sorted(reads & known)
 

@@ -11,6 +11,8 @@ from nbtools import cli
 from nbtools.errors import ExportError, NotebookFormatError
 from nbtools.exporter import export_notebook
 from nbtools.exporter.policy import plain_magics
+from nbtools.notebook import read_notebook
+from nbtools.trials import find_trials
 from nuxt_queue.config import ProjectConfig
 
 Write = Callable[..., Path]
@@ -85,6 +87,20 @@ def test_cells_that_are_taken_and_cells_that_are_tests_follow_it_too(
     assert cli.main(["--with-deps", "--tests", "tests", "-o", "w", "job.ipynb"]) == 0
     assert "    pass  # (dropped) %my_magic\n" in Path("w/job.py").read_text()
     assert "# (dropped) %my_magic\n" in Path("tests/test_job.py").read_text()
+
+
+def test_a_cell_that_stays_defines_its_names_also_where_it_is_unmarked(
+    write_notebook: Write, state: Callable[[str], None]
+) -> None:
+    """Such a cell is named as the one to mark, and `--with-deps` takes from it."""
+    state(MAGICS)
+    notebook = write_notebook(("", "%%my_timer\nC = 3"), ("nq-export", "D = C + 1"))
+    with pytest.raises(ExportError, match="NQ205 'C' is defined in cell 2"):
+        export_notebook(notebook)
+    assert "\nC = 3\n" in export_notebook(notebook, with_deps=True).text
+    tried = ("nq-test", "%%my_timer\nawait run_local(handler, {'n': 1})")
+    trials, _ = find_trials(read_notebook(write_notebook(tried)), "handler")
+    assert [trial.data for trial in trials] == [{"n": 1}]
 
 
 PLAINLY_WRONG: list[object] = [
