@@ -190,6 +190,42 @@ async def test_a_backlog_does_not_slow_a_claim(tmp_path: Path) -> None:
     assert counts["waiting"] == 99_500
 
 
+async def test_a_file_of_a_gigabyte_opens_claims_and_counts(tmp_path: Path) -> None:
+    """Faults 79: 100,000 jobs of 10 kB; claims through the manager's own transaction."""
+    contexts = ContextService(MemoryStateStore(), EventBus())
+    data = {"text": "x" * 10_000}
+    try:
+        fast = Database(tmp_path, durability="fast")
+        async with fast, FileWorkerManager(contexts, fast) as manager:
+            for _ in range(100):
+                await asyncio.gather(*(manager.enqueue("q", "a", data) for _ in range(1_000)))
+        size = (tmp_path / FILE).stat().st_size
+        began = time.perf_counter()
+        async with Database(tmp_path) as database, FileWorkerManager(contexts, database) as manager:
+            opened = time.perf_counter() - began
+            times = []
+            for _ in range(500):
+                began = time.perf_counter()
+                want = [job_table.Want("q", 1)]
+                taken, _ = await database.write(lambda db, w=want: job_table.claim(db, w, "me", 0))  # type: ignore[misc]  # a default binds the loop's value
+                times.append(time.perf_counter() - began)
+                assert taken[0].job.data == data
+            began = time.perf_counter()
+            counts = await manager.get_job_counts("q")
+            counted = time.perf_counter() - began
+    finally:
+        (tmp_path / FILE).unlink(missing_ok=True)  # pytest keeps the folders of its last runs
+    times.sort()
+
+    print(
+        f"\na file of {size / 1e6:.0f} MB: opened in {opened * 1000:.0f} ms; a claim: median"
+        f" {times[250] * 1000:.1f} ms, p99 {times[495] * 1000:.1f} ms (target < 20 ms);"
+        f" counts {counted * 1000:.1f} ms"
+    )
+    assert size > 1_000_000_000
+    assert (counts["waiting"], counts["active"]) == (99_500, 500)
+
+
 FULL = """
 import asyncio, sys
 from pathlib import Path
