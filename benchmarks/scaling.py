@@ -203,7 +203,8 @@ async def main() -> None:
         await table(url, Path(folder))
 
 
-if sys.argv[1:2] == ["serve"]:
-    asyncio.run(serve(*sys.argv[2:5], int(sys.argv[5])))
-else:
-    asyncio.run(main())
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        asyncio.run(serve(*sys.argv[2:5], int(sys.argv[5])))
+    else:
+        asyncio.run(main())
