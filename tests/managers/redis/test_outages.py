@@ -57,7 +57,11 @@ async def test_a_worker_waits_for_redis_and_serves_when_it_is_there(
 async def test_a_killed_redis_loses_no_job_and_few_run_twice(
     redis: PrivateRedis, shaky: Fleet
 ) -> None:
-    """Faults 62: with its append-only file; runs <= jobs + concurrency, no attempt is used up."""
+    """Faults 62: with its append-only file; runs <= jobs + concurrency.
+
+    A job that had ended while Redis was away may be found stalled before its end is recorded: then
+    it runs again, and that run counts.
+    """
     manager, work = shaky.manager(), Counting(0.05)
     ids = [await manager.enqueue("q", "a", n) for n in range(60)]
     await manager.register_worker("q", "a", work, {"concurrency": 4})
@@ -69,7 +73,7 @@ async def test_a_killed_redis_loses_no_job_and_few_run_twice(
 
     jobs = [await ended(manager, job_id) for job_id in ids]
     assert [job.returnvalue for job in jobs] == list(range(60))
-    assert {job.attempts_made for job in jobs} == {1}
+    assert sum(job.attempts_made - 1 for job in jobs) <= 4
     assert work.runs.total() <= 60 + 4
 
 
