@@ -12,6 +12,8 @@ from typing import Any
 from nuxt_queue.config import RedisConfig
 from nuxt_queue.diagnosis.finding import Finding, fail, ok, warn
 from nuxt_queue.errors import ConfigError, QueueStorageError
+from nuxt_queue.services.sqlite import Database
+from nuxt_queue.services.sqlite.place import about_layer, about_network
 
 __all__ = ["look_at_file", "look_at_redis", "look_at_sqlite"]
 
@@ -48,14 +50,16 @@ async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
         yield ok(what, f"{data_dir}, made when it is first used")
     else:
         yield await _opened(what, data_dir)
+    doubt = about_network(data_dir) or about_layer(data_dir)
+    if doubt is not None:
+        reason, advice = doubt
+        yield warn(what, f"{data_dir} {reason}", advice)
     free = shutil.disk_usage(there).free
     if free < _LEAST_FREE:
         yield warn("disk", f"{free // _MIB} MiB free for {data_dir}", "make room")
 
 
 async def _opened(what: str, data_dir: Path) -> Finding:
-    from nuxt_queue.services.sqlite import Database
-
     try:
         async with Database(data_dir) as database:
             return ok(what, str(database.path))

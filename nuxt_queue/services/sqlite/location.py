@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.services.sqlite.place import about_network
 from nuxt_queue.services.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 
 __all__ = ["FileLock", "make_file", "prepare_directory", "storage_error"]
@@ -22,7 +23,6 @@ _HEADER = 100  # bytes
 _OLDEST = (3, 35)  # the first that can say which rows it has changed
 _LOCK_S = 10.0  # a transaction takes milliseconds: whoever holds the lock this long is stuck
 _LOCK_POLL_S = 0.0003
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs"})
 # The check of a larger file would take longer than one waits; its damage shows when it is met.
 _CHECKED_BYTES = 64 * 1024 * 1024
 
@@ -220,26 +220,6 @@ def _sync(directory: Path) -> None:
 
 
 def _warn_of_network(directory: Path) -> None:
-    kind = _file_system(directory.resolve())
-    if kind in _NETWORK:
-        _log.warning(
-            "%s is on a network file system (%s), where locks and fsync may not hold what they"
-            " promise; use a folder on a local disk",
-            directory,
-            kind,
-        )
-
-
-def _file_system(directory: Path) -> str | None:
-    """Return the type of the file system that a folder is on; None where that cannot be told."""
-    try:
-        mounts = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")
-    except OSError:
-        return None
-    found, longest = None, -1
-    for line in mounts.splitlines():
-        _device, where, kind, *_ = line.split(" ")
-        place = where.replace("\\040", " ")
-        if directory.is_relative_to(place) and len(place) > longest:
-            found, longest = kind, len(place)
-    return found
+    doubt = about_network(directory)
+    if doubt is not None:
+        _log.warning("%s %s; %s", directory, *doubt)

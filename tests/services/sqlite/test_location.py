@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nuxt_queue.errors import QueueStorageError
-from nuxt_queue.services.sqlite import Database, location
+from nuxt_queue.services.sqlite import Database
 from nuxt_queue.services.sqlite.schema import APPLICATION_ID
 
 FILE = "queue.sqlite3"
@@ -160,18 +160,6 @@ async def test_what_may_not_be_written_is_refused_by_name(what: str) -> None:
 
     assert said.startswith(str(directory))
     assert "Permission denied" in said
-
-
-def test_a_network_file_system_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Faults 77."""
-    assert location._file_system(tmp_path) not in (None, "nfs")
-    monkeypatch.setattr(location, "_file_system", lambda _directory: "nfs4")
-
-    location.prepare_directory(tmp_path)
-
-    assert "is on a network file system (nfs4)" in caplog.text
 
 
 def test_an_sqlite_that_is_too_old_is_said_to_be(
