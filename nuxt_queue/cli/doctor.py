@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def add_to(commands: Commands) -> None:
 async def _doctor(args: argparse.Namespace) -> int:
     from nuxt_queue.diagnosis import examine
 
+    logging.getLogger("nuxt_queue").addHandler(logging.NullHandler())  # findings say it all
     findings = []
     async for finding in examine(
         args.directory, os.environ, backend=args.backend, data_dir=args.data_dir
