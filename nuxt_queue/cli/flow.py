@@ -11,6 +11,7 @@ from nuxt_queue.cli.arguments import (
     add_data,
     add_place,
     add_workers,
+    at_least,
     json_of,
     project_of,
     shared_queues,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from nuxt_queue.services.flows import FlowRun
 
 __all__ = ["add_to"]
+
+_ENDED = 10
 
 
 def add_to(commands: Commands) -> None:
@@ -40,7 +43,14 @@ def add_to(commands: Commands) -> None:
     start.add_argument("--json", action="store_true", help="print everything as one JSON object")
     start.set_defaults(command=_start)
 
-    listed = below.add_parser("list", help="the flows, how their runs ended, and those under way")
+    listed = below.add_parser("list", help="the flows, their runs under way, and the last ones")
+    listed.add_argument(
+        "--ended",
+        type=at_least(0),
+        default=_ENDED,
+        metavar="N",
+        help=f"runs that have ended, the latest first (default: {_ENDED})",
+    )
     listed.add_argument("--json", action="store_true", help="print JSON")
     listed.set_defaults(command=lambda args: asyncio.run(_list(args)))
 
@@ -98,19 +108,18 @@ async def _list(args: argparse.Namespace) -> int:
     async with shared_queues(args) as app:
         stats = await app.flows.get_all_flow_stats()
         running = await app.flows.get_running_flows()
+        ended = await app.flows.get_ended_flows(args.ended) if args.ended else []
     if args.json:
-        print_json({"flows": stats, "running": running})
+        print_json({"flows": stats, "running": running, "ended": ended})
         return DONE
     if not stats:
         print("no flows", file=sys.stderr)
     else:
         print(table(("flow", "runs", "completed", "failed", "cancelled", "running"), _rows(stats)))
-    if running:
-        rows = [
-            (run["id"], one_line(run["flowName"]), run["startedAt"], one_line(_steps(run["steps"])))
-            for run in running
-        ]
-        print(f"\n{table(('run', 'flow', 'started', 'steps'), rows)}")
+    for title, runs in (("under way", running), ("ended", ended)):
+        if runs:
+            rows = [_row(run) for run in runs]
+            print(f"\n{table((title, 'flow', 'started', 'status', 'steps'), rows)}")
     return DONE
 
 
@@ -119,8 +128,10 @@ def _rows(stats: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     return [(one_line(of["name"]), *(str(of["stats"][name]) for name in columns)) for of in stats]
 
 
-def _steps(steps: dict[str, str]) -> str:
-    return ", ".join(f"{name} {status}" for name, status in steps.items())
+def _row(run: dict[str, Any]) -> tuple[str, ...]:
+    said = run["error"] or ", ".join(f"{name} {status}" for name, status in run["steps"].items())
+    cells = (run["id"], run["flowName"], run["startedAt"], run["status"], said)
+    return tuple(map(one_line, cells))
 
 
 async def _show(args: argparse.Namespace) -> int:

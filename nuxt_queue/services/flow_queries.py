@@ -78,6 +78,10 @@ class FlowQueries:
         """Return the runs under way as the host's `RunningFlow` objects, oldest first."""
         return [run.snapshot().to_wire() for run in await self._running(name, exclude_run_ids)]
 
+    async def get_ended_flows(self, limit: int = 20) -> list[dict[str, Any]]:
+        """Return the runs that ended last, shaped as the running ones, the latest first."""
+        return [run.snapshot().to_wire() for run in await self._store.ended(limit)]
+
     async def has_flow_stats(self, name: str) -> bool:
         """Tell whether the flow is known."""
         return name in self._flows

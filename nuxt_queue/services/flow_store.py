@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from nuxt_queue.errors import QueueError
@@ -103,6 +104,10 @@ class FlowStore(ABC):
         """Return the runs under way, of one flow or of all, the oldest first."""
 
     @abstractmethod
+    async def ended(self, limit: int) -> list[RunRecord]:
+        """Return the runs that ended last and are remembered, the latest first."""
+
+    @abstractmethod
     async def due(self, now: float) -> list[str]:
         """Return the ids of the runs whose `due_at` has come, the most overdue first."""
 
@@ -149,6 +154,11 @@ class MemoryFlowStore(FlowStore):
         """Return the runs under way, the oldest first."""
         runs = [RunRecord.read(decode(line)) for line in self._running.values()]
         return [run for run in runs if flow_name in (None, run.definition.name)]
+
+    async def ended(self, limit: int) -> list[RunRecord]:
+        """Return the runs that ended last, the latest first."""
+        latest = islice(reversed(self._ended.values()), limit)
+        return [RunRecord.read(decode(line)) for line in latest]
 
     async def due(self, now: float) -> list[str]:
         """Return the ids of the runs whose time has come, the most overdue first."""

@@ -230,7 +230,7 @@ def test_a_flow_that_is_left_to_a_server_can_be_looked_at_and_ends(project: Proj
         listed = [line.split() for line in project.out("flow", "list").splitlines()]
         assert listed[1] == ["pair", "1", "0", "0", "0", "1"]
         assert listed[-1][:2] == [run_id, "pair"]
-        assert listed[-1][3:] == ["first", "completed,", "second", "running"]
+        assert listed[-1][3:] == ["running", "first", "completed,", "second", "running"]
         go.touch()
         server.line(f"flow pair {run_id}: completed")
         done = project.nq("flow", "show", run_id)
@@ -255,6 +255,26 @@ def test_a_flow_that_is_cancelled_starts_no_further_step(project: Project) -> No
         server.line(f"{runs}__second: completed")
     run = json.loads(project.out("flow", "show", runs, "--json"))
     assert (run["status"], run["steps"]["first"]) == ("cancelled", "completed")
+
+
+def test_how_the_last_runs_ended_is_listed_with_what_went_wrong(project: Project) -> None:
+    flow = {"name": "solo", "role": "entry", "step": "only"}
+    project.write("only", flow=flow)
+    with project.serving() as server:
+        failed = project.out("flow", "start", "solo", "--detach", "--data", '{"fails": "no luck"}')
+        server.line(f"flow solo {failed}: failed")
+    other = project.out("flow", "start", "solo", "--detach")
+    project.out("flow", "cancel", other)
+
+    last = [line.split(maxsplit=4) for line in project.out("flow", "list").splitlines()[-3:]]
+
+    assert last[0] == ["ended", "flow", "started", "status", "steps"]
+    assert [line[0] for line in last[1:]] == [other, failed]
+    assert (last[1][3:], last[2][3]) == (["cancelled", "only queued"], "failed")
+    assert "RuntimeError: no luck" in last[2][4]
+    assert failed not in project.out("flow", "list", "--ended", "1")
+    ended = json.loads(project.out("flow", "list", "--json"))["ended"]
+    assert [run["id"] for run in ended] == [other, failed]
 
 
 @pytest.mark.parametrize("argv", [["jobs"], ["enqueue", "greet"], ["flow", "list"]])

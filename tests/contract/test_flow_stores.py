@@ -119,6 +119,17 @@ async def test_running_runs_are_listed_by_flow_the_oldest_first(stores: Stores) 
     assert await stores.flows.running("nobody") == []
 
 
+async def test_ended_runs_are_listed_the_latest_first(stores: Stores) -> None:
+    for n, run_id in enumerate(("a", "b", "c", "d")):
+        await stores.flows.create(begin(run_id, 1000 + n))
+    for n, run_id in enumerate(("c", "a", "b")):
+        await stores.flows.change(run_id, lambda run, n=n: run.cancel(2000 + n))  # type: ignore[misc]  # a default binds the loop's value
+    other = (await stores.another()).flows
+
+    assert [run.id for run in await other.ended(10)] == ["b", "a", "c"]
+    assert [(run.id, run.status) for run in await other.ended(1)] == [("b", "cancelled")]
+
+
 async def test_runs_are_due_when_something_is_left_undone(stores: Stores) -> None:
     await stores.flows.create(begin("r1", 1000))  # its entry is not known to be in its queue
     await stores.flows.create(begin("r2", 990))

@@ -111,12 +111,14 @@ class RedisFlowStore(FlowStore):
     async def running(self, flow_name: str | None = None) -> list[RunRecord]:
         """Return the runs under way, the oldest first."""
         async with self._server.answering():
-            ids = await self._client.zrange(self._running(flow_name), 0, -1)
-            pipe = self._client.pipeline(transaction=False)
-            for run_id in ids:
-                pipe.hget(self._run(run_id.decode()), "run")
-            lines = await pipe.execute() if ids else []
-        return [RunRecord.read(decode(line)) for line in lines if line is not None]
+            return await self._read(await self._client.zrange(self._running(flow_name), 0, -1))
+
+    async def ended(self, limit: int) -> list[RunRecord]:
+        """Return the runs that ended last, the latest first."""
+        async with self._server.answering():
+            return await self._read(
+                await self._client.zrevrange(f"{self._base}ended", 0, limit - 1)
+            )
 
     async def due(self, now: float) -> list[str]:
         """Return the ids of the runs whose time has come, the most overdue first."""
@@ -135,6 +137,13 @@ class RedisFlowStore(FlowStore):
             last_run_at=times.get("last_run_at"),
             last_completed_at=times.get("last_completed_at"),
         )
+
+    async def _read(self, ids: list[bytes]) -> list[RunRecord]:
+        pipe = self._client.pipeline(transaction=False)
+        for run_id in ids:
+            pipe.hget(self._run(run_id.decode()), "run")
+        lines = await pipe.execute() if ids else []
+        return [RunRecord.read(decode(line)) for line in lines if line is not None]
 
     async def _keep(self, version: bytes | str, before: FlowStatus | None, run: RunRecord) -> bool:
         """Keep a run unless it has been changed since that version; say whether it was kept."""

@@ -171,6 +171,15 @@ class SqliteFlowStore(FlowStore):
         rows = await self._database.read(lambda db: db.execute(sql, (flow_name,)).fetchall())
         return [RunRecord.read(decode(record.encode())) for (record,) in rows]
 
+    async def ended(self, limit: int) -> list[RunRecord]:
+        """Return the runs that ended last, the latest first."""
+        sql = (
+            "SELECT record FROM runs WHERE status != 'running'"
+            " ORDER BY finished_at DESC, rowid DESC LIMIT ?"
+        )
+        rows = await self._database.read(lambda db: db.execute(sql, (limit,)).fetchall())
+        return [RunRecord.read(decode(record.encode())) for (record,) in rows]
+
     async def due(self, now: float) -> list[str]:
         """Return the ids of the runs whose time has come, the most overdue first."""
         sql = "SELECT id FROM runs WHERE due_at <= ? ORDER BY due_at, rowid"
