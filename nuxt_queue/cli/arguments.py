@@ -36,10 +36,10 @@ __all__ = [
 _SHOWN = 60  # characters of bad input that a message repeats
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, what: str = "the job's data") -> None:
     """Add `--data`."""
     parser.add_argument(
-        "--data", default="{}", metavar="JSON", help="the job's data; @FILE reads it, - is stdin"
+        "--data", default="{}", metavar="JSON", help=f"{what}; @FILE reads it, - is stdin"
     )
 
 

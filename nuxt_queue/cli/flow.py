@@ -31,7 +31,7 @@ _ENDED = 10
 
 def add_to(commands: Commands) -> None:
     """Add the command and those below it."""
-    parser = commands.add_parser("flow", help="start, list, show and cancel runs of flows")
+    parser = commands.add_parser("flow", help="start, list, show, cancel and answer runs of flows")
     below = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     start = below.add_parser("start", help="run a flow to its end here, and show its timeline")
@@ -63,7 +63,19 @@ def add_to(commands: Commands) -> None:
     cancel.add_argument("run", metavar="RUN")
     cancel.set_defaults(command=lambda args: asyncio.run(_cancel(args)))
 
-    for command in (start, listed, show, cancel):
+    resolve = below.add_parser("resolve", help="end what a step waits for, such as a webhook")
+    resolve.add_argument("run", metavar="RUN")
+    resolve.add_argument("step", metavar="STEP")
+    add_data(resolve, "what the step finds in ctx.trigger")
+    resolve.set_defaults(command=lambda args: asyncio.run(_resolve(args)))
+
+    emit = below.add_parser("emit", help="tell the runs of something that happened outside")
+    emit.add_argument("event", metavar="EVENT")
+    emit.add_argument("run", metavar="RUN", nargs="?", help="default: all that wait for the event")
+    add_data(emit, "what belongs to the event")
+    emit.set_defaults(command=lambda args: asyncio.run(_emit(args)))
+
+    for command in (start, listed, show, cancel, resolve, emit):
         add_workers(command)
         add_place(command)
 
@@ -153,6 +165,25 @@ async def _cancel(args: argparse.Namespace) -> int:
         await app.flows.cancel_flow(run.flow_name, run.id)
         print(_ending(await app.flows.run(args.run)))
     return DONE
+
+
+async def _resolve(args: argparse.Namespace) -> int:
+    data = json_of("--data", args.data)
+    async with shared_queues(args) as app:
+        await app.flows.resolve_await(args.run, args.step, data)
+        print(_ending(await app.flows.run(args.run)))
+    return DONE
+
+
+async def _emit(args: argparse.Namespace) -> int:
+    data = json_of("--data", args.data)
+    async with shared_queues(args) as app:
+        reached = await app.flows.emit(args.event, data, args.run)
+    for run_id in reached:
+        print(run_id)
+    if not reached:
+        print(f"no run waits for {one_line(args.event)}", file=sys.stderr)
+    return DONE if reached else FAILED
 
 
 def _ending(run: FlowRun) -> str:

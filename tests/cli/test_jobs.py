@@ -135,7 +135,7 @@ def test_what_cannot_be_understood_says_how_it_is_used(
 @pytest.mark.parametrize(
     "argv",
     [["serve"], ["enqueue"], ["jobs"], ["retry"], ["doctor"], ["conformance"]]
-    + [["flow", name] for name in ("list", "show", "cancel")],
+    + [["flow", name] for name in ("list", "show", "cancel", "resolve", "emit")],
 )
 def test_every_command_says_how_it_is_used(
     argv: list[str], capsys: pytest.CaptureFixture[str]
@@ -255,6 +255,34 @@ def test_a_flow_that_is_cancelled_starts_no_further_step(project: Project) -> No
         server.line(f"{runs}__second: completed")
     run = json.loads(project.out("flow", "show", runs, "--json"))
     assert (run["status"], run["steps"]["first"]) == ("cancelled", "completed")
+
+
+def test_what_a_step_waits_for_can_be_answered_from_the_command_line(project: Project) -> None:
+    for name, awaited in (
+        ("hooked", {"type": "webhook"}),
+        ("heard", {"type": "event", "event": "approved"}),
+    ):
+        flow = {"name": name, "role": "entry", "step": name, "awaitBefore": awaited}
+        project.write(name, flow=flow)
+    with project.serving() as server:
+        hooked = project.out("flow", "start", "hooked", "--detach")
+        heard = project.out("flow", "start", "heard", "--detach")
+        early = project.nq("flow", "resolve", hooked, "nope")
+        assert (early.returncode, early.stdout) == (2, "")
+        assert 'step "nope" of flow run' in early.stderr
+        nobody = project.nq("flow", "emit", "denied")
+        assert (nobody.returncode, nobody.stderr) == (1, "no run waits for denied\n")
+
+        said = project.out("flow", "resolve", hooked, "hooked", "--data", '{"by": "Ada"}')
+        reached = project.out("flow", "emit", "approved", "--data", '{"by": "Bob"}')
+
+        assert said in ("flow hooked running", "flow hooked completed")
+        assert reached == heard
+        server.line(f"flow hooked {hooked}: completed")
+        server.line(f"flow heard {heard}: completed")
+    events = json.loads(project.out("flow", "show", hooked, "--json"))["events"]
+    (resolved,) = [each for each in events if each["type"] == "await.resolved"]
+    assert resolved["data"]["triggerData"] == {"by": "Ada"}
 
 
 def test_how_the_last_runs_ended_is_listed_with_what_went_wrong(project: Project) -> None:
