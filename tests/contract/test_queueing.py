@@ -112,7 +112,7 @@ async def test_a_delayed_job_waits_for_its_time(bench: Bench) -> None:
 
 
 async def test_a_second_job_of_the_same_id_is_not_made(bench: Bench) -> None:
-    """host-contract 5: the id that is there already is returned; ids belong to a queue."""
+    """Faults 81, host-contract 5: the id that is there is returned; ids belong to a queue."""
     await bench.manager.register_worker("q", "a", echo)
 
     first = await bench.manager.enqueue("q", "a", 1, {"jobId": "mine"})

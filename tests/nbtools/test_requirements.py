@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
+from tests.citations import TESTS, cited
+
 ROOT = TESTS.parent
 
 REQUIREMENTS = {
@@ -39,29 +38,13 @@ REQUIREMENTS = {
 FIGURES = {f"P{number}" for number in range(1, 6)}  # benchmarks/exporter.py prints P1 to P4
 
 
-def _cited() -> dict[str, set[str]]:
-    """Return for each requirement the tests that cite it, by module or by test."""
-    found: dict[str, set[str]] = {}
-    for folder in ("nbtools", "emulator"):
-        for path in sorted((TESTS / folder).glob("test_*.py")):
-            tree = ast.parse(path.read_text())
-            nodes = [
-                each
-                for each in ast.walk(tree)
-                if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
-            ]
-            tests = [each for each in nodes if each.name.startswith("test_")]
-            for code in re.findall(r"\b[RP]\d+\b", ast.get_docstring(tree) or ""):
-                found.setdefault(code, set()).update(each.name for each in tests)
-            for each in tests:
-                for code in re.findall(r"\b[RP]\d+\b", ast.get_docstring(each) or ""):
-                    found.setdefault(code, set()).add(each.name)
-    return found
+def _named(docstring: str) -> list[str]:
+    return re.findall(r"\b[RP]\d+\b", docstring)
 
 
 def test_every_requirement_has_a_test_and_every_test_cites_one_that_exists() -> None:
-    cited = _cited()
+    found = cited(["nbtools", "emulator"], _named)
     figures = set(re.findall(r"\bP[1-5]\b", (ROOT / "benchmarks" / "exporter.py").read_text()))
-    assert sorted(REQUIREMENTS.keys() - cited.keys()) == []
-    assert sorted(FIGURES - cited.keys() - figures) == []
-    assert sorted(cited.keys() - REQUIREMENTS.keys() - FIGURES) == []
+    assert sorted(REQUIREMENTS.keys() - found.keys()) == []
+    assert sorted(FIGURES - found.keys() - figures) == []
+    assert sorted(found.keys() - REQUIREMENTS.keys() - FIGURES) == []
