@@ -21,6 +21,7 @@ from nuxt_queue.errors import WorkerNotFoundError
 from nuxt_queue.managers import JobOptions, WorkerManager, WorkerOptions
 from nuxt_queue.registrations import Registrations
 from nuxt_queue.registry import ScanResult
+from nuxt_queue.registry.scan import worker_folder
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
 from nuxt_queue.services.flows import FlowDefinition, FlowEngine, FlowRun
@@ -116,10 +117,11 @@ async def open_app(
         ConfigError: If the project's settings are wrong.
         QueueStorageError: If the file or Redis cannot be used.
     """
-    settings = ProjectConfig.find(Path(directory))
+    directory = worker_folder(directory)  # before anything is made
+    settings = ProjectConfig.find(directory)
     data_dir = Path(data_dir or settings.data_dir)
     async with open_backend(backend, data_dir, settings.redis) as kept, AsyncExitStack() as stack:
-        app = _put_together(Path(directory), settings, kept, concurrency)
+        app = _put_together(directory, settings, kept, concurrency)
         if listener is not None:
             app.bus.subscribe(listener)
         if serve:

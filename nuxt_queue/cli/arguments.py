@@ -33,6 +33,7 @@ __all__ = [
     "shared_queues",
 ]
 
+_LAST_PORT = 65_535
 _SHOWN = 60  # characters of bad input that a message repeats
 
 
@@ -71,6 +72,13 @@ def at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def port(text: str) -> int:
+    """Return a number of a port; 0 is any that is free."""
+    if not text.isascii() or not text.isdigit() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to {_LAST_PORT}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from nuxt_queue.cli.arguments import (
@@ -12,10 +14,11 @@ from nuxt_queue.cli.arguments import (
     add_workers,
     at_least,
     json_of,
+    place_of,
     shared_queues,
 )
 from nuxt_queue.cli.output import DONE, FAILED, print_json, say
-from nuxt_queue.errors import ConfigError, WorkerNotFoundError
+from nuxt_queue.errors import ConfigError, QueueStorageError, WorkerNotFoundError
 
 if TYPE_CHECKING:
     from nuxt_queue.app import App
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _LOOK_S = 0.1  # between two looks at a job that is waited for
+_PATIENCE_S = 5.0  # before it is said that nobody has taken it
 
 
 def add_to(commands: Commands) -> None:
@@ -70,7 +74,8 @@ async def _enqueued(args: argparse.Namespace, data: Any, opts: dict[str, Any]) -
         if not args.wait:
             print(job_id)
             return DONE
-        ended = await _end_of(app, args.queue, job_id)
+        async with _told_when_nobody_serves(args, app, job_id):
+            ended = await _end_of(app, args.queue, job_id)
     if ended is None:
         return say(f"job {job_id} is not kept, so how it ended is not known", FAILED)
     if ended.state == "failed":
@@ -91,6 +96,30 @@ def _job_of(app: App, queue: str, job: str | None) -> str:
     if job is not None and job not in names:
         raise WorkerNotFoundError(queue, job, names)
     return job or names[0]
+
+
+@contextlib.asynccontextmanager
+async def _told_when_nobody_serves(
+    args: argparse.Namespace, app: App, job_id: str
+) -> AsyncIterator[None]:
+    """Say where a job waits when it is taken by nobody; who waits would not know why."""
+
+    async def tell() -> None:
+        job = None
+        await asyncio.sleep(args.delay / 1000 if args.delay else 0)
+        await asyncio.sleep(_PATIENCE_S)
+        with contextlib.suppress(QueueStorageError):  # whoever waits for the end says it
+            job = await app.manager.get_job(args.queue, job_id)
+        if job is not None and job.state == "waiting" and not job.attempts_made:
+            where = place_of(args, app.settings).shown
+            say(f"job {job_id} waits in {where}: is that where nq serve runs, and has it room?")
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
 
 
 async def _end_of(app: App, queue: str, job_id: str) -> JobRecord | None:

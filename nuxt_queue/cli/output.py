@@ -27,8 +27,8 @@ __all__ = [
 DONE, FAILED, BAD_CALL, INTERRUPTED = 0, 1, 2, 130
 
 
-def say(message: str, status: int) -> int:
-    """Say in one line why a command ends, and return its status."""
+def say(message: str, status: int = DONE) -> int:
+    """Say something in one line, such as why a command ends, and return its status."""
     print(f"nq: {one_line(message)}", file=sys.stderr)
     return status
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nuxt_queue.cli.arguments import add_place, at_least, place_of, project_of
+from nuxt_queue.cli.arguments import add_place, at_least, place_of, port, project_of
 from nuxt_queue.errors import NuxtQueueError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def add_to(commands: Commands) -> None:
         help="seconds that running jobs have when it is told to stop (default: 30)",
     )
     parser.add_argument(
-        "--metrics", type=at_least(0), metavar="PORT", help="answer /healthz and /metrics there"
+        "--metrics", type=port, metavar="PORT", help="answer /healthz and /metrics there"
     )
     parser.add_argument(
         "--metrics-host", default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1"

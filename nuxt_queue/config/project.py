@@ -137,13 +137,15 @@ class ProjectConfig:
     """The settings of a project.
 
     Attributes:
-        root: The folder of its pyproject.toml; what relative paths are below.
+        root: The folder of its pyproject.toml; what relative paths are below.  Without such a
+            file, where it was looked for.
         workers: The folder of its workers, absolute; None when not stated.
         runtimes: By name: the built-in ones, and those that the project adds or changes.
         redis: Where Redis is.
         stated_backend: Where jobs are kept; None when not stated (in the file: `backend`).
         stated_data_dir: The folder of the backend `file`, below the root (in the file: `data_dir`).
         export: How its notebooks are exported.
+        has_file: Whether there is such a file.
     """
 
     root: Path
@@ -153,11 +155,16 @@ class ProjectConfig:
     stated_backend: BackendName | None = None
     stated_data_dir: str = _DATA_DIR
     export: ExportConfig = field(default_factory=_default_export)
+    has_file: bool = False
 
     @property
     def data_dir(self) -> Path:
-        """The folder of the backend `file`."""
-        return self.root / self.stated_data_dir
+        """The folder of the backend `file`.
+
+        Without a project it is below the current folder, whichever workers are named: who serves
+        them and who enqueues for them must mean the same file.
+        """
+        return (self.root if self.has_file else Path.cwd()) / self.stated_data_dir
 
     def backend(self, environ: Mapping[str, str]) -> BackendName:
         """Return where jobs are kept in an environment.
@@ -255,6 +262,7 @@ class ProjectConfig:
             table.backend,
             table.data_dir,
             table.export,
+            has_file=True,
         )
 
 

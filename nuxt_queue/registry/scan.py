@@ -27,7 +27,7 @@ from nuxt_queue.services.flows import FlowDefinition
 if TYPE_CHECKING:
     from nuxt_queue.registry.node import NodeSource
 
-__all__ = ["ScanResult", "read_worker", "scan"]
+__all__ = ["ScanResult", "read_worker", "scan", "worker_folder"]
 
 _SUFFIX = ".py"
 _KINDS = {"python": "py", "node": "ts"}
@@ -73,6 +73,15 @@ class ScanResult:
         }
 
 
+def worker_folder(directory: Path | str) -> Path:
+    """Return a folder of workers; raises RegistryError when there is none of that name."""
+    folder = Path(directory)
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise RegistryError(f"{folder} {what}; give the folder of the workers")
+    return folder
+
+
 def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanResult:
     """Find the workers below a folder; runs nothing of them.
 
@@ -89,11 +98,7 @@ def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanRe
     Raises:
         RegistryError: There is no such folder.
     """
-    folder = Path(directory)
-    if not folder.is_dir():
-        what = "is not a directory" if folder.exists() else "does not exist"
-        raise RegistryError(f"{folder} {what}; give the folder of the workers")
-    folder = folder.resolve()
+    folder = worker_folder(directory).resolve()
     result = ScanResult()
     taken: dict[tuple[str, str], WorkerEntry] = {}
     project = _Project(folder, settings)

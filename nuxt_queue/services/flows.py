@@ -178,11 +178,17 @@ class FlowEngine(FlowQueries):
 
     async def serve(self) -> None:
         """Look after what is due, here and for engines that are gone, until cancelled."""
+        is_away = False
         while True:
             self._due.clear()
             try:
                 await self.look_after()
-            except Exception:  # noqa: BLE001 a store that is away comes back
+                is_away = False
+            except QueueStorageError as error:  # it comes back
+                if not is_away:
+                    _log.warning("the runs of flows wait: %s", error)
+                is_away = True
+            except Exception:  # noqa: BLE001 one run's trouble is not the others'
                 _log.exception("the runs of flows could not be looked after")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), _LOOK_S)

@@ -116,11 +116,15 @@ def test_ctrl_c_while_it_waits_is_one_line_and_130(project: Project) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + WAIT_S
-    while json.loads(project.out("jobs", "--counts", "--json"))["greet"]["waiting"] == 0:
-        assert time.monotonic() < deadline
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=WAIT_S)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while json.loads(project.out("jobs", "--counts", "--json"))["greet"]["waiting"] == 0:
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WAIT_S)
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
     assert (process.returncode, out, err) == (130, "", "nq: interrupted\n")
 
 

@@ -188,6 +188,28 @@ def test_names_that_the_encoding_does_not_have_are_written_as_escapes(here: Proj
     assert r"m\xfcller-\u65e5\u672c" in done.stdout
 
 
+def test_who_waits_for_a_job_that_nobody_takes_is_told_where_it_waits(project: Project) -> None:
+    project.write("greet")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nuxt_queue.cli", "enqueue", "greet", "--wait"],
+        cwd=project.root,
+        env=project.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert f"waits in {project.root / '.nuxt-queue'}: is that where nq serve runs" in said
+        with project.serving():
+            out, err = process.communicate(timeout=WAIT_S)
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+    assert (process.returncode, out, err) == (0, '"hello None"\n', "")
+
+
 def test_a_job_that_failed_is_retried_when_it_is_asked_for(project: Project) -> None:
     project.write("greet")
     go = project.root / "go"

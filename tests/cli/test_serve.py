@@ -22,6 +22,9 @@ from tests.cli.conftest import WAIT_S, Project, json_lines
 STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 
 
+DATA = ".nuxt-queue"
+
+
 def test_jobs_of_other_processes_run_and_a_worker_edited_meanwhile_runs_the_next(
     project: Project,
 ) -> None:
@@ -259,7 +262,8 @@ def read_until(terminal: int, *parts: bytes) -> bytes:
         (["--concurrency", "0"], "argument --concurrency: '0' is no whole number of 1 or more"),
         (["--grace", "soon"], "argument --grace: 'soon' is no whole number of 0 or more"),
         (["--backend", "mysql"], "argument --backend: invalid choice: 'mysql'"),
-        (["--metrics", "99999"], "nq: cannot listen on 127.0.0.1:99999: "),
+        (["--metrics", "99999"], "argument --metrics: '99999' is no port from 0 to 65535"),
+        (["--metrics", "1", "--metrics-host", "192.0.2.1"], "nq: cannot listen on 192.0.2.1:1"),
         (["--metrics", "0", "--metrics-host", "nope.invalid"], "nq: cannot listen on nope.invalid"),
         (["--data-dir", "pyproject.toml"], "pyproject.toml"),
         (["--plain", "--json"], "not allowed with argument"),
@@ -272,6 +276,19 @@ def test_what_cannot_be_served_is_said_in_one_line(
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert {path.name for path in project.root.iterdir()} <= {"pyproject.toml", "workers", DATA}
+
+
+def test_without_a_project_who_serves_and_who_enqueues_mean_the_same_file(
+    project: Project,
+) -> None:
+    """As in a folder of a person who has just exported a first notebook."""
+    (project.root / "pyproject.toml").unlink()
+    project.write("greet")
+    with project.serving("workers") as server:
+        server.line(f"serving 1 worker of workers from {project.root / DATA}")
+        assert project.out("enqueue", "greet", "--wait") == '"hello None"'
+    assert not (project.workers / DATA).exists()
 
 
 def test_a_folder_that_may_not_be_written_is_named(project: Project, tmp_path: Path) -> None:

@@ -25,10 +25,22 @@ def test_the_nearest_pyproject_upward_is_the_project(tmp_path: Path) -> None:
     assert (found.root, found.workers) == (inner, inner / "server" / "queues")
 
 
+def test_the_file_of_jobs_is_below_the_project_or_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = tmp_path / "workers"
+    workers.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert ProjectConfig.find(workers).data_dir == tmp_path / ".nuxt-queue"
+    assert ProjectConfig.find(tmp_path).data_dir == tmp_path / ".nuxt-queue"
+    project(workers, '[tool.nuxt-queue]\ndata_dir = "data"\n')
+    assert ProjectConfig.find(workers).data_dir == workers / "data"
+
+
 @pytest.mark.parametrize("text", ["", "[project]\nname = 'x'\n", "[tool.ruff]\n"])
 def test_a_project_that_says_nothing_about_queues_has_defaults(tmp_path: Path, text: str) -> None:
     found = ProjectConfig.find(project(tmp_path, text))
-    assert found == ProjectConfig(tmp_path)
+    assert found == ProjectConfig(tmp_path, has_file=True)
     assert found.workers is None
 
 
@@ -170,7 +182,7 @@ def test_a_wrong_setting_is_refused_with_file_path_value_and_fix(
 def test_a_broken_pyproject_is_one_line(tmp_path: Path, data: bytes, message: str | None) -> None:
     (tmp_path / "pyproject.toml").write_bytes(data)
     if message is None:
-        assert ProjectConfig.find(tmp_path) == ProjectConfig(tmp_path)
+        assert ProjectConfig.find(tmp_path) == ProjectConfig(tmp_path, has_file=True)
         return
     with pytest.raises(ConfigError) as caught:
         ProjectConfig.find(tmp_path)

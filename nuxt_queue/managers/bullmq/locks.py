@@ -122,7 +122,7 @@ class LockKeeper:
                     look_at = time.monotonic() + self._stalling.stalled_s
                     await self._recover(queue)
             except QueueStorageError as error:
-                if not self._away:
+                if not self._away and self._held:
                     _log.warning("locks of %d jobs are not renewed: %s", len(self._held), error)
                 self._away = True
                 await self._sleep(self._stalling.retry_s)
