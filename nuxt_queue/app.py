@@ -124,10 +124,10 @@ async def open_app(
         app = _put_together(directory, settings, kept, concurrency)
         if listener is not None:
             app.bus.subscribe(listener)
-        if serve:
-            await stack.enter_async_context(_looked_after(app.flows))
         await stack.enter_async_context(app.manager)
         await app.registrations.update(register=serve)
+        if serve:
+            await stack.enter_async_context(_looked_after(app.flows))
         yield app
 
 

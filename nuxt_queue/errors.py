@@ -7,6 +7,8 @@ NuxtQueueError
 │   ├── WorkerNotFoundError     no such queue or job
 │   └── WorkerLoadError         a worker file cannot be used
 ├── QueueError                  a queue refuses a job or an option
+│   ├── QueueClosedError        its manager is closed
+│   ├── FlowCancelledError      the run of a step was cancelled
 │   └── QueueStorageError       where the queue is kept cannot be used
 │       └── QueueUnreachableError   it cannot be reached now
 ├── JobError                    one job did not complete
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfigError",
+    "FlowCancelledError",
     "HandlerError",
     "InternalError",
     "InvalidParamsError",
@@ -51,6 +54,7 @@ __all__ = [
     "NuxtQueueError",
     "ParseError",
     "PeerClosedError",
+    "QueueClosedError",
     "QueueError",
     "QueueStorageError",
     "QueueUnreachableError",
@@ -119,6 +123,19 @@ class WorkerLoadError(RegistryError):
 
 class QueueError(NuxtQueueError):
     """Raised when a queue refuses a job, a name or an option."""
+
+
+class QueueClosedError(QueueError):
+    """Raised when a manager or its file is closed; another one may take what was refused."""
+
+
+class FlowCancelledError(QueueError):
+    """Raised when a step of a cancelled run is about to run; it has the run's id."""
+
+    @property
+    def message(self) -> str:
+        """Name the run."""
+        return f"flow run {self.args[0]} was cancelled, so the step was not run"
 
 
 class QueueStorageError(QueueError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nuxt_queue.errors import (
+    FlowCancelledError,
     HandlerError,
     NuxtQueueError,
     WorkerNotFoundError,
@@ -115,8 +116,11 @@ class Attempt:
         """
         job = self.job
         await self._say("step.started", {"jobId": job.id, "name": job.name, "queue": job.queue})
-        if self._steps is not None:
-            await self._steps.step_started(self._scope)
+        try:
+            if self._steps is not None:
+                await self._steps.step_started(self._scope)
+        except FlowCancelledError as error:
+            return await self._fail(error)
         try:
             result = await self._handle()
         except asyncio.CancelledError as error:
@@ -217,7 +221,7 @@ def _may_retry(error: BaseException) -> bool:
     """Tell whether another attempt could end otherwise."""
     if isinstance(error, HandlerError):
         return error.data.get("retryable") is not False
-    return not isinstance(error, WorkerNotFoundError)
+    return not isinstance(error, WorkerNotFoundError | FlowCancelledError)
 
 
 def _reason(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
-from nuxt_queue.errors import JobError, QueueError
+from nuxt_queue.errors import JobError, QueueClosedError, QueueError
 from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome, Work
 from nuxt_queue.managers.clock import Clock, LoopClock
 from nuxt_queue.managers.jobs import JobRecord, next_time_of
@@ -339,7 +339,7 @@ class WorkerManager(Upkeep):
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise QueueError(f"the {self.engine} manager is closed")
+            raise QueueClosedError(f"the {self.engine} manager is closed")
 
 
 def _check_name(what: str, name: object) -> None:

@@ -69,6 +69,7 @@ def _add(draft: _Draft, worker: WorkerEntry) -> str | None:
         timeout_ms=flow.step_timeout_ms,
         await_before=flow.await_before,
         await_after=flow.await_after,
+        job_options=worker.config["queue"].get("defaultJobOptions"),
     )
     try:
         step.check()

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from nuxt_queue.errors import QueueError
 from nuxt_queue.services.cron import next_time
+from nuxt_queue.services.kept import known_fields
 
 __all__ = ["Await", "Position", "check_await"]
 
@@ -92,7 +93,7 @@ class Await:
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Self:
         """Return the wait that `to_json` wrote."""
-        return cls(**kept)
+        return cls(**known_fields(cls, kept))
 
     def to_json(self) -> dict[str, Any]:
         """Return the wait as plain JSON data."""
@@ -134,7 +135,7 @@ def check_await(config: Mapping[str, Any], where: str) -> None:
         where: What to call it in the message.
     """
     kind = config.get("type")
-    if kind not in _NEEDS:
+    if not isinstance(kind, str) or kind not in _NEEDS:
         raise QueueError(f"{where}.type is {kind!r}; known: {', '.join(_NEEDS)}")
     known = {**_NEEDS[kind], **_MAY[kind], **_ALWAYS}
     for key, value in config.items():

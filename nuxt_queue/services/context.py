@@ -64,7 +64,11 @@ class FlowSteps(Protocol):
     """
 
     async def step_started(self, scope: Scope) -> None:
-        """An attempt begins; its handler has not been called."""
+        """An attempt begins; its handler has not been called.
+
+        Raises:
+            FlowCancelledError: It must not be called: the attempt fails, and there is no other.
+        """
 
     async def step_emitted(self, scope: Scope, event: str, payload: Any) -> None:
         """An attempt has emitted an event."""

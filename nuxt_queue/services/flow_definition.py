@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from nuxt_queue.services.awaits import check_await
+from nuxt_queue.services.kept import known_fields
 
 __all__ = ["STEP_TOKEN", "FlowDefinition", "Step"]
 
@@ -28,6 +29,8 @@ class Step:
         timeout_ms: Milliseconds that one attempt may take; None leaves it to the worker.
         await_before: What it waits for before it runs, in the host's form (`awaitBefore`).
         await_after: What it waits for before its completion counts (`awaitAfter`).
+        job_options: What its jobs have, as on the wire: its worker's `defaultJobOptions`.  They are
+            in the run, so that whoever enqueues the job need not know the worker.
     """
 
     name: str
@@ -39,12 +42,19 @@ class Step:
     timeout_ms: int | None = None
     await_before: Mapping[str, Any] | None = None
     await_after: Mapping[str, Any] | None = None
+    job_options: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Self:
         """Return the step that was kept as a mapping of its fields."""
         names = {key: tuple(kept.get(key) or ()) for key in ("subscribes", "emits")}
-        return cls(**{**kept, **names})
+        return cls(**{**known_fields(cls, kept), **names})
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The events that its waits are for."""
+        awaits = (self.await_before, self.await_after)
+        return tuple(each["event"] for each in awaits if each and "event" in each)
 
     def check(self) -> None:
         """Raise QueueError when it could not wait as it is told to."""
@@ -81,8 +91,11 @@ class FlowDefinition:
         return self.entry if name == self.entry.name else self.steps.get(name)
 
     def is_heard(self, event: str) -> bool:
-        """Tell whether a step subscribes to an event."""
-        return any(event in step.subscribes for step in self.steps.values())
+        """Tell whether a step subscribes to an event, or waits for it."""
+        return any(
+            event in step.subscribes or event in step.awaited
+            for step in (self.entry, *self.steps.values())
+        )
 
     def is_joined_by_any(self, event: str) -> bool:
         """Tell whether an emit starts a step at once, without waiting for the emitting step."""

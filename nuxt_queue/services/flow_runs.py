@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from nuxt_queue.services.awaits import Await
+from nuxt_queue.services.delivery import Delivery
 from nuxt_queue.services.flow_definition import STEP_TOKEN, FlowDefinition, Step
 from nuxt_queue.services.flow_status import FlowRun, FlowStatus, StepStatus, iso_time
 
-__all__ = ["Delivery", "FlowRun", "FlowStatus", "RunRecord", "StepStatus", "iso_time"]
+__all__ = ["FlowRun", "FlowStatus", "RunRecord", "StepStatus", "iso_time"]
 
 _OPEN: frozenset[StepStatus] = frozenset({"queued", "running", "retrying", "awaiting"})
 
@@ -21,38 +22,20 @@ _RESUMED = "__resumed"  # ends the id of the job of a step that has waited
 _DELIVERY_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A job that a run has decided on and that may not be in its queue yet.
-
-    Attributes:
-        step: The step, and the name of the job.
-        queue: Where it goes.
-        job_id: The same whoever delivers it, so that it cannot be there twice.
-        data: The job's data.
-        timeout_ms: Milliseconds that one attempt may take.
-        since: When it was decided on, in unix seconds.
-    """
-
-    step: str
-    queue: str
-    job_id: str
-    data: Any
-    timeout_ms: int | None
-    since: float
-
-
 @dataclass(slots=True)
 class RunRecord:
     """One run, as it is kept: plain data and the transitions of it, which never wait.
 
     A transition that does not fit any more, such as the completion of a step that was completed
-    before, decides nothing new: after a crash, steps are told twice.
+    before, decides nothing new: after a crash, steps are told twice.  Nor does what an attempt says
+    that was given up and comes back after the next one has begun: its job's outcome is another's.
 
     An emit belongs to the attempt that made it and counts when that attempt completes.  The first
     emit of a name wins.
 
     Attributes:
+        failures: Why steps have failed for good, by step, the first of them first.
+        attempts: The number of the last attempt that began, by step.
         signals: What has been emitted by completed steps and is heard: payload by event.
         outbox: Jobs that may not be in their queues yet, by step.
         awaits: The steps that wait for something, by name.
@@ -66,8 +49,9 @@ class RunRecord:
     started_at: float
     status: FlowStatus = "running"
     finished_at: float | None = None
-    error: str | None = None
+    failures: dict[str, str] = field(default_factory=dict)
     steps: dict[str, StepStatus] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
     signals: dict[str, Any] = field(default_factory=dict)
     outbox: dict[str, Delivery] = field(default_factory=dict)
     awaits: dict[str, Await] = field(default_factory=dict)
@@ -83,12 +67,13 @@ class RunRecord:
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Self:
-        """Return the run that `to_json` wrote."""
+        """Return the run that `to_json` wrote, without what only a newer release knows."""
+        known = {name: kept[name] for name in _KEPT if name in kept}
         return cls(
             **{
-                **kept,
+                **known,
                 "definition": FlowDefinition.read(kept["definition"]),
-                "outbox": {step: Delivery(**each) for step, each in kept["outbox"].items()},
+                "outbox": {step: Delivery.read(each) for step, each in kept["outbox"].items()},
                 "awaits": {step: Await.read(each) for step, each in kept["awaits"].items()},
             }
         )
@@ -97,7 +82,7 @@ class RunRecord:
         """Return all that is kept of the run as plain JSON data, not copied."""
         kept = {name: getattr(self, name) for name in _KEPT}
         kept["definition"] = self.definition.to_json()
-        kept["outbox"] = {step: _fields(each) for step, each in self.outbox.items()}
+        kept["outbox"] = {step: asdict(each) for step, each in self.outbox.items()}
         kept["awaits"] = {step: each.to_json() for step, each in self.awaits.items()}
         return kept
 
@@ -114,6 +99,11 @@ class RunRecord:
         )
 
     @property
+    def error(self) -> str | None:
+        """Why the run has failed, as far as it has: its first failure that stands."""
+        return next((f"step {step}: {said}" for step, said in self.failures.items()), None)
+
+    @property
     def due_at(self) -> float | None:
         """When somebody has to look after the run, if nothing happens before: unix seconds."""
         if self.status != "running":
@@ -122,43 +112,65 @@ class RunRecord:
         times += [each.due_at for each in self.awaits.values() if each.due_at is not None]
         return min(times, default=None)
 
-    def step_started(self, step: str) -> None:
+    def step_started(self, step: str, attempt: int) -> None:
         """Note that an attempt of a step runs; one that had failed for good opens the run again."""
         self.outbox.pop(step, None)
-        if self.status == "failed" and self.steps.get(step) == "failed":
-            self.status, self.finished_at, self.error = "running", None, None
+        if self.status == "cancelled" or self._is_given_up(step, attempt):
+            return
+        self.attempts[step] = attempt
+        if self.failures.pop(step, None) is not None and self.status == "failed":
+            self.status, self.finished_at = "running", None
         if self.steps.get(step) not in ("completed", "awaiting"):
             self.steps[step] = "running"
 
-    def step_retried(self, step: str) -> None:
+    def step_retried(self, step: str, attempt: int) -> None:
         """Note that an attempt failed and another will follow."""
-        if self.steps.get(step) not in ("completed", "awaiting"):
+        if self._may_still_end(step, attempt):
             self.steps[step] = "retrying"
 
-    def step_completed(self, step: str, emits: Mapping[str, Any], result: Any, now: float) -> None:
+    def step_completed(
+        self, step: str, attempt: int, emits: Mapping[str, Any], result: Any, now: float
+    ) -> None:
         """Note that a step returned; what it emitted counts now, or when its wait is over."""
         self.outbox.pop(step, None)
-        if self.steps.get(step) in ("completed", "awaiting"):
+        if not self._may_still_end(step, attempt):
             self.fresh += self.outbox.values()  # told twice: whoever decided has not delivered
             return
         gained = {**emits, STEP_TOKEN + step: result}
         defined = self.definition.step(step)
         if defined is not None and defined.await_after and self.status == "running":
-            self._await(Await.begin(step, "after", defined.await_after, now, gained))
+            self._await(Await.begin(step, "after", defined.await_after, now, gained), now)
         else:
             self._complete(step, gained, now)
 
-    def step_failed(self, step: str, error: str, now: float) -> None:
+    def step_failed(self, step: str, attempt: int, error: str, now: float) -> None:
         """Note that a step has failed for good, and with it the run."""
-        if self.steps.get(step) not in ("completed", "awaiting"):
+        if self._may_still_end(step, attempt):
             self._fail(step, error, now)
+
+    def not_enqueued(self, step: str, error: str, now: float) -> None:
+        """Note that a queue does not take a step's job."""
+        if self.steps.get(step) == "queued":
+            self._fail(step, error, now)
+
+    def _is_given_up(self, step: str, attempt: int) -> bool:
+        under_way = self.steps.get(step) in ("running", "retrying")
+        return under_way and attempt < self.attempts.get(step, 0)
+
+    def _may_still_end(self, step: str, attempt: int) -> bool:
+        has_ended = self.steps.get(step) in ("completed", "awaiting")
+        return not has_ended and not self._is_given_up(step, attempt)
 
     def _fail(self, step: str, error: str, now: float) -> None:
         self.steps[step] = "failed"
         self.awaits.pop(step, None)
+        self.failures.setdefault(step, error)
         if self.status == "running":
-            self.error = f"step {step}: {error}"
-            self._end("failed", "flow.failed", {"step": step, "error": error}, now)
+            self._end_failed(now)
+
+    def _end_failed(self, now: float) -> None:
+        step, error = next(iter(self.failures.items()))
+        self._end("failed", "flow.failed", {"step": step, "error": error}, now)
 
     def triggered(self, event: str, payload: Any, now: float) -> None:
         """Start what an emit starts without waiting for its step to complete."""
@@ -190,7 +202,7 @@ class RunRecord:
                 self._expire(waiting, now)
         for step, late in list(self.outbox.items()):
             if late.since + _DELIVERY_S <= now:
-                self.outbox[step] = Delivery(**{**_fields(late), "since": now})
+                self.outbox[step] = replace(late, since=now)
                 self.fresh.append(self.outbox[step])
         self._advance(now)
 
@@ -213,16 +225,17 @@ class RunRecord:
 
     def _start(self, step: Step, inputs: Any, now: float) -> None:
         if step.await_before:
-            self._await(Await.begin(step.name, "before", step.await_before, now, inputs))
+            self._await(Await.begin(step.name, "before", step.await_before, now, inputs), now)
         else:
             self._deliver(step, {"input": inputs}, f"{self.id}__{step.name}", now)
 
     def _deliver(self, step: Step, data: dict[str, Any], job_id: str, now: float) -> None:
         self.steps[step.name] = "queued"
         identity = {"flowId": self.id, "flowName": self.definition.name}
-        delivery = Delivery(
-            step.name, step.queue, job_id, {**identity, **data}, step.timeout_ms, now
-        )
+        opts: dict[str, Any] = {**(step.job_options or {}), "jobId": job_id}
+        if step.timeout_ms:
+            opts["timeout"] = step.timeout_ms
+        delivery = Delivery(step.name, step.queue, job_id, {**identity, **data}, opts, now)
         self.outbox[step.name] = delivery
         self.fresh.append(delivery)
 
@@ -243,18 +256,27 @@ class RunRecord:
         """Start what may start now; end the run when nothing is left that could go on."""
         if self.status != "running":
             return
-        for step in self._unstarted():
+        # With a failure that stands, tried again or not, nothing more is started.
+        for step in () if self.failures else self._unstarted():
             known = self.signals.keys() & set(step.subscribes)
             if known and (step.join == "any" or len(known) == len(set(step.subscribes))):
                 inputs = {event: self.signals[event] for event in step.subscribes if event in known}
                 self._start(step, inputs, now)
-        if not any(status in _OPEN for status in self.steps.values()):
+        if any(status in _OPEN for status in self.steps.values()):
+            return
+        if self.failures:
+            self._end_failed(now)
+        else:
             self._end("completed", "flow.completed", {}, now)
 
-    def _await(self, waiting: Await) -> None:
+    def _await(self, waiting: Await, now: float) -> None:
         self.steps[waiting.step] = "awaiting"
         self.awaits[waiting.step] = waiting
         self._say("await.registered", waiting, {"config": dict(waiting.config)})
+        for event, payload in self.signals.items():  # it may have come before
+            if waiting.hears(event, payload, self.payload):
+                self._resolve(waiting, payload, now)
+                return
 
     def _resolve(self, waiting: Await, data: Any, now: float) -> None:
         del self.awaits[waiting.step]
@@ -282,8 +304,9 @@ class RunRecord:
 
     def _end(self, status: FlowStatus, event_type: str, data: dict[str, Any], now: float) -> None:
         self.status, self.finished_at = status, now
-        self.outbox.clear()  # what is not in a queue yet will not get there
         self.fresh.clear()
+        if status != "failed":  # a failed run may be opened again, and goes on with these
+            self.outbox.clear()
         self.news.append((event_type, data))
 
     def _say(self, event_type: str, waiting: Await, more: dict[str, Any]) -> None:
@@ -299,10 +322,6 @@ class RunRecord:
 
 
 _KEPT = (
-    "id", "definition", "payload", "started_at", "status", "finished_at", "error", "steps",
-    "signals", "outbox", "awaits",
+    "id", "definition", "payload", "started_at", "status", "finished_at", "failures", "steps",
+    "attempts", "signals", "outbox", "awaits",
 )  # fmt: skip
-
-
-def _fields(delivery: Delivery) -> dict[str, Any]:
-    return {name: getattr(delivery, name) for name in Delivery.__slots__}

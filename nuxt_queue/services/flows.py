@@ -11,12 +11,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nuxt_queue.errors import QueueError, QueueStorageError
+from nuxt_queue.errors import (
+    FlowCancelledError,
+    QueueClosedError,
+    QueueError,
+    QueueStorageError,
+)
 from nuxt_queue.rpc.values import to_json
+from nuxt_queue.services.delivery import Delivery
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.flow_definition import FlowDefinition, Step
 from nuxt_queue.services.flow_queries import FlowQueries
-from nuxt_queue.services.flow_runs import Delivery, RunRecord
+from nuxt_queue.services.flow_runs import RunRecord
 from nuxt_queue.services.flow_status import FlowRun, FlowStatus, StepStatus
 from nuxt_queue.services.flow_store import Change, FlowStore, MemoryFlowStore, unknown_run
 from nuxt_queue.services.scope import Scope
@@ -38,6 +44,8 @@ Enqueue = Callable[[str, str, Any, dict[str, Any]], Awaitable[str]]
 Remove = Callable[[str, str], Awaitable[bool]]
 """`await remove(queue, job_id)` forgets a job; raises QueueError while it runs."""
 
+_StepAttempt = tuple[str, str, int]
+_NO_STEP: _StepAttempt = ("", "", 0)
 _LOOK_S = 1.0  # between two looks at what is due; sooner when sooner is known here
 
 _log = logging.getLogger(__name__)
@@ -77,7 +85,7 @@ class FlowEngine(FlowQueries):
     ) -> None:
         super().__init__(flows, store or MemoryFlowStore(), clock)
         self._bus, self._enqueue, self._remove = bus, enqueue, remove
-        self._attempts: dict[tuple[str, str], _Attempt] = {}
+        self._attempts: dict[_StepAttempt, _Attempt] = {}
         self._due = asyncio.Event()
 
     async def start_flow(self, name: str, payload: Any = None) -> dict[str, str]:
@@ -102,7 +110,8 @@ class FlowEngine(FlowQueries):
         run.news.insert(0, ("flow.start", {"input": payload}))
         await self._store.create(run)
         await self._tell(run)
-        await self._deliver(run, self._deliveries(run))
+        with contextlib.suppress(QueueStorageError, QueueClosedError):  # it is kept, and will start
+            await self._deliver(run, self._deliveries(run))
         entry = definition.entry
         return {
             "id": f"{run.id}__{entry.name}",
@@ -139,16 +148,17 @@ class FlowEngine(FlowQueries):
         Args:
             event: The event's name.
             payload: What belongs to it; JSON.
-            run_id: The run to which it happened: steps that subscribe to it may start.  Without
-                it, the event ends the waits for it in every run.
+            run_id: The run in which it happened.  Without it, it happened in every run that waits
+                for it.
 
         Returns:
-            The ids of the runs that it reached.
+            The ids of the runs that it reached: steps that subscribe to it may start there, and
+            waits for it are over.
         """
         payload = to_json({} if payload is None else payload, "payload")
         if run_id is not None:
-            await self._record(run_id)
-            reached = [run_id]
+            run = await self._record(run_id)
+            reached = [run_id] if run.status == "running" else []
         else:
             reached = [
                 run.id
@@ -196,19 +206,30 @@ class FlowEngine(FlowQueries):
     async def look_after(self) -> None:
         """Do what is due now: waits that are over, steps that nobody has enqueued."""
         for run_id in await self._store.due(self._clock()):
-            await self._apply(run_id, lambda run: run.time_passed(self._clock()))
+            try:
+                await self._apply(run_id, lambda run: run.time_passed(self._clock()))
+            except QueueStorageError:
+                raise
+            except Exception:  # noqa: BLE001 one run's trouble is not the others'
+                _log.exception("flow run %s could not be looked after", run_id)
 
     async def step_started(self, scope: Scope) -> None:
-        """Take notice that an attempt of a step begins, before its handler does."""
+        """Take notice that an attempt of a step begins, before its handler does.
+
+        Raises:
+            FlowCancelledError: The run has been cancelled; the handler must not be called.
+        """
         if (step := _step(scope)) is None:
             return
-        run = await self._apply(step[0], lambda run: run.step_started(step[1]))
+        run = await self._apply(step[0], lambda run: run.step_started(*step[1:]))
         if run is not None:
+            if run.status == "cancelled":
+                raise FlowCancelledError(run.id)
             self._attempts[step] = _Attempt(run.definition)
 
     async def step_emitted(self, scope: Scope, event: str, payload: Any) -> None:
         """Take notice of an emit: it counts when its attempt completes."""
-        attempt = self._attempts.get(_step(scope) or ("", ""))
+        attempt = self._attempts.get(_step(scope) or _NO_STEP)
         if attempt is None:
             return
         attempt.emits.setdefault(event, payload)
@@ -224,20 +245,20 @@ class FlowEngine(FlowQueries):
         attempt = self._attempts.pop(step, None)
         emits = attempt.emits if attempt else {}
         await self._apply(
-            step[0], lambda run: run.step_completed(step[1], emits, result, self._clock())
+            step[0], lambda run: run.step_completed(*step[1:], emits, result, self._clock())
         )
 
     async def step_retried(self, scope: Scope) -> None:
         """Take notice that an attempt has failed, and that there will be another."""
         if (step := _step(scope)) is not None:
             self._attempts.pop(step, None)
-            await self._apply(step[0], lambda run: run.step_retried(step[1]))
+            await self._apply(step[0], lambda run: run.step_retried(*step[1:]))
 
     async def step_failed(self, scope: Scope, error: str) -> None:
         """Take notice that a step has failed for good."""
         if (step := _step(scope)) is not None:
             self._attempts.pop(step, None)
-            await self._apply(step[0], lambda run: run.step_failed(step[1], error, self._clock()))
+            await self._apply(step[0], lambda run: run.step_failed(*step[1:], error, self._clock()))
 
     async def _apply(self, run_id: str, change: Change) -> RunRecord | None:
         """Change a run, say what there is to say, and enqueue what was decided on."""
@@ -247,7 +268,8 @@ class FlowEngine(FlowQueries):
         await self._tell(run)
         try:
             await self._deliver(run, self._deliveries(run))
-        except QueueStorageError as error:  # it is in the outbox: whoever looks next delivers it
+        except (QueueStorageError, QueueClosedError) as error:
+            # It is in the outbox: whoever looks next delivers it.
             _log.warning("steps of flow run %s wait for their queue: %s", run_id, error)
         except Exception as error:  # noqa: BLE001 the run has failed for it
             _log.warning("flow run %s failed: %s", run_id, error)
@@ -260,18 +282,15 @@ class FlowEngine(FlowQueries):
 
     async def _deliver(self, run: RunRecord, deliveries: list[Delivery]) -> None:
         for each in deliveries:
-            opts: dict[str, Any] = {"jobId": each.job_id}
-            if each.timeout_ms:
-                opts["timeout"] = each.timeout_ms
             try:
-                await self._enqueue(each.queue, each.step, each.data, opts)
-            except QueueStorageError:
+                await self._enqueue(each.queue, each.step, each.data, dict(each.opts))
+            except (QueueStorageError, QueueClosedError):
                 raise
             except Exception as error:
                 reason, step = f"cannot be enqueued: {error}", each.step
                 await self._apply(
                     run.id,
-                    lambda run: run.step_failed(step, reason, self._clock()),  # noqa: B023 applied at once
+                    lambda run: run.not_enqueued(step, reason, self._clock()),  # noqa: B023 applied at once
                 )
                 raise
         if deliveries:
@@ -300,6 +319,8 @@ class _Attempt:
     emits: dict[str, Any] = field(default_factory=dict)
 
 
-def _step(scope: Scope) -> tuple[str, str] | None:
-    """Return the run and the step of a job, None for a job of no flow."""
-    return (scope.flow_id, scope.step_name) if scope.flow_id and scope.step_name else None
+def _step(scope: Scope) -> _StepAttempt | None:
+    """Return the run, the step and the attempt of a job, None for a job of no flow."""
+    if not scope.flow_id or not scope.step_name:
+        return None
+    return scope.flow_id, scope.step_name, scope.attempt

@@ -54,30 +54,36 @@ class Bench:
 
     Attributes:
         manager: What is tested.
+        flow_store: Where the runs of flows are kept.
+        bus: What happens is told there.
+        contexts: What answers the jobs.
         poll_s: The pause between two looks at something that has no event of its own.
     """
 
     manager: WorkerManager
+    flow_store: FlowStore
+    bus: EventBus
+    contexts: ContextService
     poll_s: float = 0.005
 
     def __init__(self, runtimes: Runtimes | None = None) -> None:
         self.runtimes = runtimes or worker_file_runtime
-        self.bus = EventBus()
         self.events: list[Event] = []
+
+    def equip(self, state: StateStore, stream: EventStream, flows: FlowStore) -> None:
+        """Keep state, events and the runs of flows where the jobs are."""
+        self.flow_store = flows
+        self.bus = EventBus(stream)
         self.bus.subscribe(self.events.append)
-        self.contexts = ContextService(MemoryStateStore(), self.bus)
+        self.contexts = ContextService(state, self.bus)
 
     async def open(self) -> None:
-        """Make the manager."""
+        """Make the manager, and equip it."""
         raise NotImplementedError
 
     async def close(self) -> None:
         """Leave nothing behind."""
         await self.manager.close_all(grace_s=0)
-
-    def flow_store(self) -> FlowStore:
-        """Return where the runs of flows are kept."""
-        return MemoryFlowStore()
 
     def now_ms(self) -> float:
         """Return the time by which the queue's delays are measured."""
@@ -142,6 +148,7 @@ class MemoryBench(Bench):
     poll_s = 0
 
     async def open(self) -> None:
+        self.equip(MemoryStateStore(), MemoryEventStream(), MemoryFlowStore())
         self.clock = ManualClock()
         self.manager = MemoryWorkerManager(self.contexts, clock=self.clock, runtimes=self.runtimes)
 
@@ -162,7 +169,14 @@ class RedisBench(Bench):
 
     async def open(self) -> None:
         self.prefix = f"t{uuid.uuid4().hex}"
+        self._stores = RedisStores(self.prefix)
+        await self._stores.open()
+        self.equip(self._stores.state, self._stores.events, self._stores.flows)
         self.manager = self.another()
+
+    async def close(self) -> None:
+        await super().close()
+        await self._stores.close()
 
     def another(self) -> BullMQWorkerManager:
         """Return a manager on the same queues, as another process has it."""
@@ -190,12 +204,14 @@ class FileBench(Bench):
         self._made = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
         self.database = Database(Path(self._made.name))
+        self.equip(
+            SqliteStateStore(self.database),
+            SqliteEventStream(self.database),
+            SqliteFlowStore(self.database),
+        )
         self.manager = FileWorkerManager(
             self.contexts, self.database, clock=self.clock, runtimes=self.runtimes
         )
-
-    def flow_store(self) -> FlowStore:
-        return SqliteFlowStore(self.database)
 
     async def close(self) -> None:
         await super().close()

@@ -36,7 +36,7 @@ async def train(job: dict[str, Any], context: JobContext) -> None:
 
 
 def engine(bench: Bench) -> FlowEngine:
-    made = FlowEngine({"ml": ML}, bench.bus, bench.manager.enqueue, store=bench.flow_store())
+    made = FlowEngine({"ml": ML}, bench.bus, bench.manager.enqueue, store=bench.flow_store)
     bench.contexts.flows = bench.contexts.steps = made
     return made
 

@@ -33,7 +33,7 @@ def begin(run_id: str, now: float = 1000.0, flow: FlowDefinition = FLOW) -> RunR
 async def test_a_run_comes_back_as_it_was(stores: Stores) -> None:
     await stores.flows.create(begin("r1"))
     changed = await stores.flows.change(
-        "r1", lambda run: run.step_completed("entry", {"go": PAYLOAD}, 7, 1001.5)
+        "r1", lambda run: run.step_completed("entry", 1, {"go": PAYLOAD}, 7, 1001.5)
     )
 
     found = await (await stores.another()).flows.get("r1")
@@ -55,7 +55,7 @@ async def test_a_change_says_what_it_decided_and_the_same_again_decides_nothing(
     await stores.flows.create(begin("r1"))
 
     def complete(run: RunRecord) -> None:
-        run.step_completed("entry", {"go": {}}, None, 1001)
+        run.step_completed("entry", 1, {"go": {}}, None, 1001)
 
     first = await stores.flows.change("r1", complete)
     second = await (await stores.another()).flows.change("r1", complete)
@@ -141,7 +141,7 @@ async def test_runs_are_due_when_something_is_left_undone(stores: Stores) -> Non
     await stores.flows.change("r2", lambda run: run.cancel(1001))
     assert await stores.flows.due(10**9) == []
 
-    await stores.flows.change("r1", lambda run: run.step_completed("entry", {"go": 1}, 1, 2000))
+    await stores.flows.change("r1", lambda run: run.step_completed("entry", 1, {"go": 1}, 1, 2000))
     await stores.flows.change("r1", lambda run: run.delivered(["train"]))
     assert await stores.flows.due(2059.9) == []
     assert await stores.flows.due(2060) == ["r1"]
@@ -155,17 +155,17 @@ async def test_a_tally_counts_how_runs_ended(stores: Stores) -> None:
         if end == "cancel":
             await stores.flows.change(run_id, lambda run: run.cancel(2000))
         elif end == "fail":
-            await stores.flows.change(run_id, lambda run: run.step_failed("entry", "x", 2001))
+            await stores.flows.change(run_id, lambda run: run.step_failed("entry", 1, "x", 2001))
         elif end:
             await stores.flows.change(
-                run_id, lambda run: run.step_completed("entry", {}, None, 2002)
+                run_id, lambda run: run.step_completed("entry", 1, {}, None, 2002)
             )
 
     tally = await (await stores.another()).flows.tally("f")
 
     assert (tally.total, tally.success, tally.failure, tally.cancel) == (4, 1, 1, 1)
     assert (tally.last_run_at, tally.last_completed_at) == (1003, 2002)
-    await stores.flows.change("r2", lambda run: run.step_started("entry"))
+    await stores.flows.change("r2", lambda run: run.step_started("entry", 1))
     assert (await stores.flows.tally("f")).failure == 0
     assert (await stores.flows.tally("nobody")).total == 0
 
@@ -268,8 +268,8 @@ async def test_what_one_site_decided_and_did_not_do_another_does(stores: Stores)
     queued: dict[str, Any] = {}
     there = Site(await stores.another(), queued)
     await stores.flows.create(begin("r1", 1000))
-    await stores.flows.change("r1", lambda run: run.step_started("entry"))
-    await stores.flows.change("r1", lambda run: run.step_completed("entry", {"go": 1}, 1, 1001))
+    await stores.flows.change("r1", lambda run: run.step_started("entry", 1))
+    await stores.flows.change("r1", lambda run: run.step_completed("entry", 1, {"go": 1}, 1, 1001))
 
     there.now = 1005
     await there.flows.look_after()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from nuxt_queue.errors import QueueError, QueueStorageError
+from nuxt_queue.errors import QueueClosedError, QueueStorageError
 from nuxt_queue.services.sqlite.location import (
     FileLock,
     make_file,
@@ -168,7 +168,7 @@ class Database:
                 self.path, "it was opened before this process was forked; open it again here"
             )
         if self._closed:
-            raise QueueError(f"{self.path} is closed")
+            raise QueueClosedError(f"{self.path} is closed")
 
     def _log_failure(self, _result: Any, error: BaseException | None) -> None:
         if error is not None:
