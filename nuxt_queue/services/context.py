@@ -234,9 +234,11 @@ class JobContext:
     async def _all_stats(self, given: dict[str, Any]) -> Any:
         if "sortBy" in given or "order" in given:
             raise InvalidParamsError("this host sorts flows by name: leave sortBy and order out")
-        return await self._flows.get_all_flow_stats(
-            offset=given.get("offset", 0), limit=given.get("limit")
-        )
+        page = {"offset": given.get("offset", 0), "limit": given.get("limit")}
+        for name, value in page.items():
+            if type(value) is not int and not (value is None and name == "limit"):
+                raise InvalidParamsError(f"{name} must be a whole number, not {value!r}")
+        return await self._flows.get_all_flow_stats(**page)
 
     async def _has_stats(self, given: dict[str, Any]) -> bool:
         return await self._flows.has_flow_stats(_text(given, "flowName"))
@@ -244,7 +246,12 @@ class JobContext:
     def _excluded(self, given: dict[str, Any]) -> tuple[str, ...]:
         """Leave this run out, as the host does, unless the caller says whom to leave out."""
         own = (self.scope.flow_id,) if self.scope.flow_id else ()
-        return tuple(given.get("excludeRunIds", own))
+        stated = given.get("excludeRunIds")
+        if stated is None:
+            return own
+        if not isinstance(stated, list) or not all(isinstance(each, str) for each in stated):
+            raise InvalidParamsError("excludeRunIds must be a list of strings")
+        return tuple(stated)
 
     # method -> (what answers it, required parameters, optional ones); by position in this order
     _TABLE: ClassVar[dict[str, tuple[_Answer, tuple[str, ...], tuple[str, ...]]]] = {
@@ -299,4 +306,6 @@ def _text(given: dict[str, Any], name: str) -> str:
     value = given[name]
     if not isinstance(value, str):
         raise InvalidParamsError(f"{name} must be a string, not {type(value).__name__}")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidParamsError(f"{name} {value!r} holds a lone surrogate, which is no character")
     return value

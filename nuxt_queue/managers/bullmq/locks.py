@@ -65,13 +65,14 @@ class LockKeeper:
         self._app: asyncio.AbstractEventLoop | None = None
         self._own: asyncio.AbstractEventLoop | None = None
         self._ending = asyncio.Event()  # of the thread's own loop
-        self._turned_at = 0.0
+        self._turned_at = self._looked_at = 0.0
         self._away = False
 
     def start(self) -> None:
         """Begin, once."""
         if self._thread is None:
             self._app, self._turned_at = asyncio.get_running_loop(), time.monotonic()
+            self._looked_at = self._turned_at
             self._own = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._live, name="nuxt-queue locks", daemon=True)
             self._thread.start()
@@ -163,7 +164,11 @@ class LockKeeper:
 
     def _loop_turns(self) -> bool:
         """Tell whether the loop of the handlers may go on; warn while it does not."""
-        blocked_s = time.monotonic() - self._turned_at
+        now, looked_at = time.monotonic(), self._looked_at
+        self._looked_at = now
+        if now - looked_at > self._stalling.blocked_s:  # this thread stood still too: the process
+            self._turned_at = now
+        blocked_s = now - self._turned_at
         if blocked_s > self._stalling.blocked_s and self._held:
             _log.warning(
                 "the event loop of this process has not turned for %.0f s: something in it blocks,"

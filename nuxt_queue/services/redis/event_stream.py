@@ -24,9 +24,10 @@ _log = logging.getLogger(__name__)
 class RedisEventStream(EventStream):
     """An EventStream that any number of machines share.
 
-    What happened to a step or a flow is in Redis when `append` returns.  Log lines, of which a
-    job may write very many, follow within milliseconds, in their order and with what comes after
-    them.  Events that Redis does not take are kept and sent again, the newest `max_events`.
+    What happened to a step or a flow is in Redis when `append` returns, if Redis is there.  Log
+    lines, of which a job may write very many, follow within milliseconds, in their order and with
+    what comes after them.  Events that Redis does not take are kept here, the newest `max_events`,
+    and sent again with the next; one that was taken twice is read once.
 
     Args:
         server: The server.
@@ -45,11 +46,12 @@ class RedisEventStream(EventStream):
     ) -> None:
         self._server, self._prefix = server, prefix
         self._ttl_s, self._max_events = ttl_s, max_events
-        self._client = server.client(repeats=False)
+        self._client = server.client(repeats=True)
         self._publisher = uuid.uuid4().hex
         self._pending: deque[Event] = deque(maxlen=max_events)
         self._writing = asyncio.Lock()
         self._later: asyncio.Task[None] | None = None
+        self._is_away = False
 
     async def close(self) -> None:
         """Write what is left, and let go of the connections."""
@@ -65,7 +67,7 @@ class RedisEventStream(EventStream):
         """Add an event to the end of its run's timeline."""
         self._pending.append(event)
         if event.type != "log" or len(self._pending) >= _BATCH:
-            await self._flush()
+            await self._try_to_flush()
         elif self._later is None or self._later.done():
             self._later = asyncio.create_task(self._flush_soon())
 
@@ -89,10 +91,16 @@ class RedisEventStream(EventStream):
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_PAUSE_S)
+        await self._try_to_flush()
+
+    async def _try_to_flush(self) -> None:
         try:
             await self._flush()
+            self._is_away = False
         except QueueStorageError as error:
-            _log.warning("%d events wait for Redis: %s", len(self._pending), error)
+            if not self._is_away:
+                _log.warning("%d events wait for Redis: %s", len(self._pending), error)
+            self._is_away = True
 
     async def _flush(self) -> None:
         """Write what was appended before this call."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 the client's own
 
 from nuxt_queue.errors import InvalidParamsError, ParseError
 from nuxt_queue.rpc.codec import decode
@@ -27,6 +28,7 @@ if (ARGV[1] == '' and not now) or now == ARGV[1] then
 end
 return 0
 """
+_PING_S = (0.0, 0.1, 0.4)  # between looks for a connection that lives
 
 
 class RedisStateStore(StateStore):
@@ -35,14 +37,17 @@ class RedisStateStore(StateStore):
     Args:
         server: The server.
         prefix: What every key begins with.
+        ttl_s: How long a value of a flow's run is kept after it was last set, when it does not say
+            itself: as long as an ended run.  What belongs to no run is kept for good.
     """
 
-    def __init__(self, server: RedisServer, prefix: str = "nq") -> None:
-        self._server, self._prefix = server, prefix
+    def __init__(
+        self, server: RedisServer, prefix: str = "nq", *, ttl_s: float = 2_592_000
+    ) -> None:
+        self._server, self._prefix, self._ttl_ms = server, prefix, round(ttl_s * 1000)
         self._client = server.client(repeats=True)
         # What adds is not sent again when its answer is lost: it would add twice.
         self._adding = server.client(repeats=False)
-        self._replace = self._adding.register_script(_REPLACE)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -60,7 +65,7 @@ class RedisStateStore(StateStore):
     ) -> None:
         """Store a value."""
         line = _text(value, key)
-        ttl_ms = None
+        ttl_ms = self._ttl_ms if scope_key else None
         if ttl_s is not None:
             ttl_ms = min(max(1, round(checked_ttl(ttl_s, key) * 1000)), _MAX_TTL_MS)
         async with self._server.answering():
@@ -78,12 +83,15 @@ class RedisStateStore(StateStore):
         async with self._server.answering():
             if isinstance(by, int) and abs(by) < _INT64:
                 try:
-                    return int(await self._adding.incrby(name, by))
+                    after, left_ms = await self._once(("INCRBY", name, by), ("PTTL", name))
                 except ResponseError as error:
                     # Not a whole number of 64 bits, which is Redis' idea of one: added here.
                     if "not an integer" not in str(error) and "overflow" not in str(error):
                         raise
-            return await self._add(name, key, by)
+                else:
+                    await self._limit(scope_key, name, left_ms)
+                    return int(after)
+            return await self._add(scope_key, name, key, by)
 
     async def all(self, scope_key: str) -> dict[str, Any]:
         """Return every value of a scope by key."""
@@ -102,15 +110,41 @@ class RedisStateStore(StateStore):
             async for names in self._names(scope_key):
                 await self._client.delete(*names)
 
-    async def _add(self, name: str, key: str, by: float) -> int | float:
+    async def _add(self, scope_key: str, name: str, key: str, by: float) -> int | float:
         """Add to what only Python can add to exactly: fractions and large numbers."""
         while True:
-            line = await self._adding.get(name)
+            line = await self._client.get(name)
             before = 0 if line is None else _value(line, key)
             check_number(before, f"incr of state {key!r}: its value")
             after: int | float = before + by
-            if await self._replace(keys=[name], args=[line or b"", _text(after, key)]):
+            change = ("EVAL", _REPLACE, 1, name, line or b"", _text(after, key))
+            was_replaced, left_ms = await self._once(change, ("PTTL", name))
+            if was_replaced:
+                await self._limit(scope_key, name, left_ms)
                 return after
+
+    async def _once(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Send commands that must not be sent twice, over a connection that has just answered.
+
+        One that the server has closed meanwhile shows only when something is sent.
+        """
+        async with self._adding.pipeline(transaction=True) as pipe:
+            for pause_s in _PING_S:
+                try:
+                    await pipe.immediate_execute_command("PING")
+                    break
+                except ConnectionError:
+                    if pause_s == _PING_S[-1]:
+                        raise
+                    await asyncio.sleep(pause_s)
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute())
+
+    async def _limit(self, scope_key: str, name: str, left_ms: int) -> None:
+        """Let a value of a run that has no end of its own end with the run."""
+        if scope_key and left_ms < 0:
+            await self._client.pexpire(name, self._ttl_ms)
 
     async def _names(self, scope_key: str) -> AsyncIterator[list[bytes]]:
         """Find the keys of a scope: a walk through the whole database, for tools and clean-up."""
