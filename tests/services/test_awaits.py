@@ -110,6 +110,18 @@ async def test_an_event_of_the_run_or_from_outside_ends_a_wait() -> None:
     assert host.queued[-1][2]["awaitData"] == {"order": 7, "by": "Ada"}
 
 
+async def test_an_event_of_the_run_that_came_before_the_wait_ends_it() -> None:
+    """Else the step that emits both would keep the other waiting for a day."""
+    host = waiting({"type": "event", "event": "approved", "filterKey": "order"})
+    await host.start({"order": 7})
+
+    await host.play("entry", prepared={"rows": 1}, approved={"order": 7})
+
+    assert host.started() == {"train": {"prepared": {"rows": 1}}}
+    assert host.queued[-1][2]["awaitData"] == {"order": 7}
+    assert [kind for kind, _ in await told(host)] == ["await.registered", "await.resolved"]
+
+
 async def test_what_comes_after_a_step_waits_until_its_wait_is_over() -> None:
     host = waiting({"type": "time", "delay": 1000}, after=True)
     await begin(host)

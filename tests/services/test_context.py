@@ -192,6 +192,9 @@ BAD: list[tuple[str, dict[str, Any] | list[Any], str]] = [
     ("ctx.flow.cancel", {"runId": "r"}, "has no runId; it takes no parameters"),
     ("ctx.flow.cancelFlow", ["f"], "needs runId"),
     ("ctx.flow.getAllFlowStats", {"sortBy": "name"}, "sortBy"),
+    ("ctx.flow.getAllFlowStats", {"offset": "a"}, "offset must be a whole number"),
+    ("ctx.flow.isRunning", {"excludeRunIds": "abc"}, "excludeRunIds must be a list of strings"),
+    ("ctx.state.get", {"key": "\ud800"}, "holds a lone surrogate"),
 ]
 
 

@@ -7,8 +7,17 @@ from typing import Any, Literal
 
 import pytest
 
-from nuxt_queue.errors import QueueError, QueueStorageError, ValuePathError
+from nuxt_queue.errors import (
+    FlowCancelledError,
+    QueueClosedError,
+    QueueError,
+    QueueStorageError,
+    ValuePathError,
+)
+from nuxt_queue.services.awaits import Await
 from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.flow_runs import RunRecord
+from nuxt_queue.services.flow_store import MemoryFlowStore
 from nuxt_queue.services.flows import FlowDefinition, FlowEngine, Step
 from nuxt_queue.services.scope import Scope
 
@@ -20,7 +29,7 @@ class Host:
         self.bus = EventBus(clock=self.time)
         self.queued: list[tuple[str, str, Any, Mapping[str, Any]]] = []
         self.refuse: str | None = None
-        self.away = False
+        self.away: Exception | None = None
         self.now = 1_700_000_000.0
         entry = Step("entry", "q0", "entry")
         definition = FlowDefinition(name, entry, {step.name: step for step in steps})
@@ -32,8 +41,8 @@ class Host:
         return self.now
 
     async def enqueue(self, queue: str, job: str, data: Any, opts: dict[str, Any]) -> str:
-        if self.away:
-            raise QueueStorageError("disk", "full")
+        if self.away is not None:
+            raise self.away
         if job == self.refuse:
             raise QueueError(f'queue "{queue}" is full')
         self.queued.append((queue, job, data, opts))
@@ -42,23 +51,23 @@ class Host:
     async def start(self, payload: Any = None) -> None:
         self.id = (await self.engine.start_flow("ml", payload))["flowId"]
 
-    def scope(self, step: str) -> Scope:
-        return Scope(f"{self.id}__{step}", "q", self.id, "ml", step, f"{self.id}__{step}__1")
+    def scope(self, step: str, attempt: int = 1) -> Scope:
+        return Scope(f"{self.id}__{step}", "q", self.id, "ml", step, attempt=attempt)
 
-    async def begin(self, step: str) -> None:
-        await self.engine.step_started(self.scope(step))
+    async def begin(self, step: str, attempt: int = 1) -> None:
+        await self.engine.step_started(self.scope(step, attempt))
 
-    async def emit(self, step: str, name: str, payload: Any = None) -> None:
-        await self.engine.step_emitted(self.scope(step), name, payload)
+    async def emit(self, step: str, name: str, payload: Any = None, attempt: int = 1) -> None:
+        await self.engine.step_emitted(self.scope(step, attempt), name, payload)
 
-    async def complete(self, step: str, result: Any = None) -> None:
-        await self.engine.step_completed(self.scope(step), result)
+    async def complete(self, step: str, result: Any = None, attempt: int = 1) -> None:
+        await self.engine.step_completed(self.scope(step, attempt), result)
 
     async def retry(self, step: str) -> None:
         await self.engine.step_retried(self.scope(step))
 
-    async def fail(self, step: str, error: str = "x") -> None:
-        await self.engine.step_failed(self.scope(step), error)
+    async def fail(self, step: str, error: str = "x", attempt: int = 1) -> None:
+        await self.engine.step_failed(self.scope(step, attempt), error)
 
     async def play(self, step: str, **emits: Any) -> None:
         await self.begin(step)
@@ -494,12 +503,12 @@ async def test_a_queue_that_cannot_keep_a_step_now_gets_it_later() -> None:
     """Faults 75: a full disk is no reason to fail a run."""
     host = Host(step("train", "prepared"))
     await host.start()
-    host.away = True
+    host.away = QueueStorageError("disk", "full")
     await host.play("entry", prepared=1)
     assert host.started() == {}
     assert await host.status() == "running"
 
-    host.away = False
+    host.away = None
     await host.engine.look_after()
     assert host.started() == {}
     host.now += 5
@@ -508,3 +517,166 @@ async def test_a_queue_that_cannot_keep_a_step_now_gets_it_later() -> None:
 
     assert host.started() == {"train": {"prepared": 1}}
     assert len(host.queued) == 2
+
+
+async def test_a_run_whose_two_steps_failed_goes_on_when_both_have_been_tried_again() -> None:
+    host = Host(step("a", "go"), step("b", "go"), step("c", "step:a", "step:b"))
+    await host.start()
+    await host.play("entry", go=1)
+    for name in "ab":
+        await host.begin(name)
+    for name in "ab":
+        await host.fail(name, f"no {name}")
+    assert (await host.engine.run(host.id)).error == "step a: no a"
+
+    await host.play("a")
+
+    run = await host.engine.run(host.id)
+    assert (run.status, run.error) == ("failed", "step b: no b")
+    await host.play("b")
+    assert await host.status() == "running"
+    assert set(host.started()) == {"a", "b", "c"}
+    await host.play("c")
+    assert await host.status() == "completed"
+    stats = (await host.engine.get_flow_stats("ml"))["stats"]
+    assert (stats["total"], stats["success"], stats["failure"]) == (1, 1, 0)
+
+
+async def test_a_run_that_is_opened_again_goes_on_with_what_was_not_in_its_queue_yet() -> None:
+    host = Host(step("a", "go"), step("b", "go"))
+    await host.start()
+    host.away = QueueStorageError("disk", "full")
+    await host.play("entry", go=1)
+    host.away = None
+    await host.begin("a")  # it was delivered, and the answer was lost
+    await host.fail("a")
+    host.now += 60
+
+    await host.begin("a", attempt=2)
+    await host.engine.look_after()
+
+    assert host.started() == {"b": {"go": 1}}
+    await host.complete("a", attempt=2)
+    await host.play("b")
+    assert await host.status() == "completed"
+
+
+async def test_a_step_of_a_cancelled_run_is_not_run_however_its_job_came_to_be() -> None:
+    """Faults 74: its manager was killed, or it was on its way into its queue meanwhile."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.begin("entry")
+    await host.engine.cancel_flow("ml", host.id)
+
+    with pytest.raises(FlowCancelledError, match=f"flow run {host.id} was cancelled"):
+        await host.begin("entry", attempt=2)
+
+    await host.fail("entry", attempt=2)
+    assert await host.status() == "cancelled"
+
+
+@pytest.mark.parametrize("end", ["fail", "complete", "retry"])
+async def test_what_an_attempt_says_that_was_given_up_counts_no_more(end: str) -> None:
+    """Faults 63 and 74: a machine that slept wakes up, and another has the job by now."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.begin("entry")
+    await host.emit("entry", "prepared", "late")
+    await host.begin("entry", attempt=2)
+
+    if end == "fail":
+        await host.fail("entry", "timeout")
+    elif end == "complete":
+        await host.complete("entry")
+    else:
+        await host.retry("entry")
+
+    run = await host.engine.run(host.id)
+    assert (run.status, run.steps) == ("running", {"entry": "running"})
+    await host.emit("entry", "prepared", "in time", attempt=2)
+    await host.complete("entry", attempt=2)
+    assert host.started() == {"train": {"prepared": "in time"}}
+
+
+async def test_whoever_enqueues_a_step_knows_what_its_worker_says_of_its_jobs() -> None:
+    options = {"attempts": 3, "backoff": {"type": "fixed", "delay": 5}}
+    host = Host(Step("train", "q", "train", ("prepared",), timeout_ms=9, job_options=options))
+    await host.start()
+    host.flows.clear()  # as on a machine that has not scanned its workers yet, or has others
+
+    await host.play("entry", prepared=1)
+
+    assert host.queued[-1][3] == {**options, "jobId": f"{host.id}__train", "timeout": 9}
+
+
+async def test_a_step_that_a_closed_queue_does_not_take_waits_for_another_manager() -> None:
+    host = Host(step("train", "prepared"))
+    await host.start()
+    host.away = QueueClosedError("the manager is closed")
+
+    await host.play("entry", prepared=1)
+
+    assert await host.status() == "running"
+    host.away = None
+    host.now += 5
+    await host.engine.look_after()
+    assert host.started() == {"train": {"prepared": 1}}
+
+
+async def test_a_run_that_is_kept_has_been_started_though_its_queue_is_away() -> None:
+    """Who is told otherwise starts it again, and there are two."""
+    host = Host()
+    host.away = QueueStorageError("disk", "full")
+
+    await host.start()
+
+    host.away = None
+    host.now += 5
+    await host.engine.look_after()
+    assert [job for _, job, _, _ in host.queued] == ["entry"]
+
+
+async def test_a_run_that_cannot_be_looked_after_does_not_hold_up_the_others() -> None:
+    host = Host(step("train", "prepared"))
+    store = host.engine._store
+    host.away = QueueStorageError("disk", "full")
+    await host.start()
+    await host.start()
+    host.away = None
+    assert isinstance(store, MemoryFlowStore)
+    store._running[next(iter(store._running))] = b"{}"
+    host.now += 5
+
+    await host.engine.look_after()
+
+    assert [data["flowId"] for _, _, data, _ in host.queued] == [host.id]
+
+
+async def test_an_event_from_outside_does_not_reach_a_run_that_has_ended() -> None:
+    host = Host(step("train", "go"))
+    await host.start()
+    await host.engine.cancel_flow("ml", host.id)
+
+    assert await host.engine.emit("go", {}, host.id) == []
+
+
+def test_a_run_that_a_newer_release_has_written_can_be_read() -> None:
+    before = Await.begin("train", "before", {"type": "webhook"}, 1000, None)
+    flow = FlowDefinition("ml", Step("entry", "q0", "entry"), {"train": step("train", "go")})
+    run = RunRecord.begin("r1", flow, {}, 1000)
+    run.awaits["train"] = before
+    kept = run.to_json()
+    for part in (
+        kept,
+        kept["definition"],
+        kept["definition"]["entry"],
+        kept["definition"]["steps"]["train"],
+        kept["outbox"]["entry"],
+        kept["awaits"]["train"],
+    ):
+        part["of a newer release"] = True
+
+    found = RunRecord.read(kept)
+
+    run.fresh, run.news = [], []
+    assert found == run
