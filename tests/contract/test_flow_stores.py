@@ -280,3 +280,23 @@ async def test_what_one_site_decided_and_did_not_do_another_does(stores: Stores)
     await there.flows.look_after()
 
     assert {job: len(times) for job, times in queued.items()} == {"r1__train": 1}
+
+
+async def test_a_wait_that_was_over_while_nobody_served_is_ended_once_by_all_who_come(
+    stores: Stores,
+) -> None:
+    """Faults 74: two managers that start at once, hours later, and know no flow."""
+    queued: dict[str, Any] = {}
+    first = Site(stores, queued)
+    run_id = (await first.flows.start_flow("ml", {}))["flowId"]
+    await first.play(run_id, "entry", go={})
+
+    later = [Site(await stores.another(), queued) for _ in range(3)]
+    for site in later:
+        site.now += 7200
+        site.flows._flows = {}
+    await asyncio.gather(*(site.flows.look_after() for site in later))
+
+    assert len(queued[f"{run_id}__wait__resumed"]) == 1
+    events = await EventBus(stores.events).read(run_id)
+    assert [event.type for event in events].count("await.resolved") == 1
