@@ -40,6 +40,18 @@ def test_entry_and_steps_become_a_flow(tmp_path: Path) -> None:
     assert found.problems == []
 
 
+def test_a_step_has_what_its_worker_says_of_its_jobs(tmp_path: Path) -> None:
+    """A flow goes on also where that worker is not known."""
+    queue = {"name": "q", "defaultJobOptions": {"attempts": 3, "backoff": 5}}
+    config = {"queue": queue, "flow": {"name": ["f"], "role": "entry", "step": "only"}}
+    path = tmp_path / "only.py"
+    path.write_text(f"config = {config!r}\ndef handler(job, ctx): ...\n", encoding="utf-8")
+
+    step = scan(tmp_path).flows()["f"].entry
+
+    assert step.job_options == {"attempts": 3, "backoff": {"type": "fixed", "delay": 5}}
+
+
 def test_a_flow_without_an_entry_is_a_problem_and_no_flow(tmp_path: Path) -> None:
     path = worker(tmp_path, "train", role="step", subscribes=["step:train"])
     found = scan(tmp_path)

@@ -18,7 +18,9 @@ import pytest
 from nuxt_queue.managers.bullmq import BullMQWorkerManager, Stalling
 from nuxt_queue.services.context import JobContext
 from tests.managers.redis.conftest import Fleet, echo, ended
+from tests.managers.redis.flow_site import MOMENTS
 from tests.managers.redis.node import node_produces, node_works
+from tests.managers.redis.test_flows import kill_and_rescue
 from tests.redis_server import PrivateRedis
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_200)]
@@ -43,14 +45,15 @@ async def fleet(redis: PrivateRedis) -> AsyncIterator[Fleet]:
 
 
 class Counting:
-    """A handler that takes 5 to 15 ms and notes how often each job ran."""
+    """A handler that takes about so many seconds and notes how often each job ran."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.01) -> None:
         self.runs: Counter[Any] = Counter()
+        self._seconds = seconds
 
     async def __call__(self, job: dict[str, Any], _context: JobContext) -> Any:
         self.runs[job["data"]] += 1
-        await asyncio.sleep(random.uniform(0.005, 0.015))
+        await asyncio.sleep(random.uniform(0.5, 1.5) * self._seconds)
         return job["data"]
 
 
@@ -132,7 +135,7 @@ async def test_five_thousand_jobs_survive_a_redis_that_dies_and_hangs(
     redis: PrivateRedis, fleet: Fleet
 ) -> None:
     """Faults S4: 5,000 completed, duplicates <= 5 x concurrency, recovery <= 25 s each."""
-    managers, work = [fleet.manager(Stalling()), fleet.manager(Stalling())], Counting()
+    managers, work = [fleet.manager(Stalling()), fleet.manager(Stalling())], Counting(0.03)
     ids = await enqueue_many(managers[0], 5_000, attempts=3)
     for manager in managers:
         await manager.register_worker("q", "a", work, {"concurrency": 5})
@@ -148,7 +151,7 @@ async def test_five_thousand_jobs_survive_a_redis_that_dies_and_hangs(
             redis.thaw()
         before, up = work.runs.total(), time.monotonic()
         async with asyncio.timeout(25):
-            while work.runs.total() == before and before < 5_000:  # noqa: ASYNC110 no event
+            while work.runs.total() == before:  # noqa: ASYNC110 no event
                 await asyncio.sleep(0.01)
         print(
             f"\n{trouble}: at {before} runs, going on after {time.monotonic() - up:.2f} s", end=""
@@ -178,6 +181,20 @@ async def test_managers_that_are_killed_again_and_again_lose_nothing(fleet: Flee
     print(f"\n2,000 jobs, {kills} kills, {runs.total()} runs")
     assert [job.returnvalue["n"] for job in jobs] == list(range(2_000))
     assert runs.total() <= 2_000 + kills * 5
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_twenty_kills_at_a_moment_of_a_flow(redis: PrivateRedis, moment: str) -> None:
+    """Faults 74, on Redis."""
+    several = asyncio.Semaphore(4)
+
+    async def one() -> dict[str, Any]:
+        async with several:
+            return await kill_and_rescue(redis.url, moment)
+
+    runs = await asyncio.gather(*(one() for _ in range(20)))
+    print(f"\n{moment}: 20 of 20 flows ended")
+    assert all(each["second"] == 1 and each["first"] <= 2 for each in runs)
 
 
 async def test_a_thousand_jobs_each_way_with_node(fleet: Fleet) -> None:
