@@ -37,6 +37,7 @@ _MOST_EVENTS = 200
 _LAST_LINES = 16  # of the picture that stays
 _STATES = ("waiting", "active", "delayed", "failed", "completed")
 _WIDE, _NAME, _NARROW_NAME = 80, 28, 6  # columns; an id is 28 long
+_GAP = 3  # columns between two of a table
 _LEAST_EVENTS = 3  # lines that are left to them however many jobs run
 
 
@@ -143,7 +144,9 @@ class Board:
 
     def _queues(self) -> Table:
         table = _table()
-        table.add_column("queue", min_width=self._name_width, no_wrap=True)
+        room = self._console.width - sum(len(state) + _GAP for state in _STATES)
+        widest = max(self._name_width, room)
+        table.add_column("queue", min_width=self._name_width, max_width=widest, no_wrap=True)
         for state in _STATES:  # numbers are told whole, whatever is left for the names
             table.add_column(state, justify="right", no_wrap=True, min_width=len(state))
         for queue, counts in self._snapshot.counts.items():

@@ -25,7 +25,8 @@ def picture(width: int, height: int) -> list[str]:
     ]
     for job in running:
         job.processed_on = now_ms - 65_000
-    board._snapshot = Snapshot({"greet": counts}, running, "")
+    long = dict.fromkeys(STATES, 0) | {"paused": 0}
+    board._snapshot = Snapshot({"greet": counts, "q" * 300: long}, running, "")
     for n in range(30):
         board.note(f"note {n}")
     board._console = Console(width=width, height=height, file=io.StringIO())
