@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import Any
 
 from nuxt_queue.rpc.codec import decode, encode
@@ -11,6 +13,7 @@ from nuxt_queue.services.redis.server import RedisServer, key_part
 
 __all__ = ["RedisFlowStore"]
 
+_LEAST_WAIT_S, _MOST_WAIT_S = 0.002, 0.1  # between two attempts to change a run
 _COUNTERS = ("total", "success", "failure", "cancel")
 
 # The one step that has to be indivisible: a run as changed takes the place of the run as read,
@@ -91,6 +94,7 @@ class RedisFlowStore(FlowStore):
 
     async def change(self, run_id: str, change: Change) -> RunRecord | None:
         """Apply a change to a run and return the run as changed."""
+        wait_s = _LEAST_WAIT_S
         while True:
             async with self._server.answering():
                 line, version = await self._client.hmget(self._run(run_id), "run", "version")
@@ -101,6 +105,9 @@ class RedisFlowStore(FlowStore):
             change(run)
             if await self._keep(version, before, run):
                 return run
+            # Somebody else was quicker: at different times, not all of them are again.
+            await asyncio.sleep(random.uniform(0, wait_s))  # noqa: S311 no secret
+            wait_s = min(2 * wait_s, _MOST_WAIT_S)
 
     async def get(self, run_id: str) -> RunRecord | None:
         """Return a run, or None."""
