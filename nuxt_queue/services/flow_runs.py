@@ -145,7 +145,11 @@ class RunRecord:
 
     def step_failed(self, step: str, attempt: int, error: str, now: float) -> None:
         """Note that a step has failed for good, and with it the run."""
-        if self._may_still_end(step, attempt):
+        if not self._may_still_end(step, attempt):
+            return
+        if self.status == "cancelled":
+            self.steps[step] = "failed"  # which is not why the run has ended
+        else:
             self._fail(step, error, now)
 
     def not_enqueued(self, step: str, error: str, now: float) -> None:

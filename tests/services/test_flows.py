@@ -572,7 +572,8 @@ async def test_a_step_of_a_cancelled_run_is_not_run_however_its_job_came_to_be()
         await host.begin("entry", attempt=2)
 
     await host.fail("entry", attempt=2)
-    assert await host.status() == "cancelled"
+    run = await host.engine.run(host.id)
+    assert (run.status, run.error, run.steps) == ("cancelled", None, {"entry": "failed"})
 
 
 @pytest.mark.parametrize("end", ["fail", "complete", "retry"])
