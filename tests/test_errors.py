@@ -12,6 +12,7 @@ import pytest
 from nuxt_queue import errors
 from nuxt_queue.errors import (
     ConfigError,
+    FlowCancelledError,
     HandlerError,
     InternalError,
     InvalidParamsError,
@@ -23,6 +24,7 @@ from nuxt_queue.errors import (
     NuxtQueueError,
     ParseError,
     PeerClosedError,
+    QueueClosedError,
     QueueError,
     QueueStorageError,
     QueueUnreachableError,
@@ -84,6 +86,8 @@ EXAMPLES: list[tuple[NuxtQueueError, str]] = [
     (WorkerLoadError("w.py", "no handler"), "w.py: no handler"),
     (WorkerLoadError("w.py", "no handler", 3), "w.py:3: no handler"),
     (QueueError("full"), "full"),
+    (QueueClosedError("the file manager is closed"), "the file manager is closed"),
+    (FlowCancelledError("r1"), "flow run r1 was cancelled, so the step was not run"),
     (QueueStorageError("/d/q.sqlite", "disk full"), "/d/q.sqlite: disk full"),
     (QueueUnreachableError("redis://h:1/0", "refused"), "cannot reach redis://h:1/0: refused"),
     (WorkerStartError("j1", ["python9", "-P"], "not found"), "cannot start python9: not found"),

@@ -15,8 +15,8 @@ def test_what_is_enqueued_on_redis_runs_also_after_redis_was_away(project: Proje
     env = {"REDIS_URL": f"redis://:geheim@127.0.0.1:{redis.port}/0"}
     try:
         with project.serving(**env) as server:
-            server.line("warning: the runs of flows wait: cannot reach redis://:***@127.0.0.1:")
             server.line(f"serving 1 worker of {project.workers} from redis://:***@127.0.0.1:")
+            server.line("warning: the runs of flows wait: cannot reach redis://:***@127.0.0.1:")
             redis.start()
             first = project.nq("enqueue", "greet", "--data", '{"n": 1}', "--wait", **env)
             assert (first.stdout, first.stderr) == ('"hello 1"\n', "")
