@@ -43,6 +43,7 @@ class Lease:
     ) -> None:
         self._database, self._on_lost, self._on_stranded = database, on_lost, on_stranded
         self._owner = owners.Owner.here()
+        self._seen: owners.Seen = {}
         self._stop: Callable[[], None] | None = None
 
     @property
@@ -82,8 +83,10 @@ class Lease:
         await self._database.write(put_back)
 
     def _beat(self, db: sqlite3.Connection) -> _Beat:
+        # After a long hold-up everybody is late: the others are given time for a sign of life.
+        is_late = owners.is_late(db, self._owner)
         alive, stranded = owners.keep_alive(db, self._owner), []
-        for dead in owners.dead_owners(db, self._owner):
+        for dead in [] if is_late else owners.dead_owners(db, self._owner, self._seen):
             stranded += adopt(db, dead, self._owner.id)
             owners.bury(db, dead)
         event_log.trim(db)

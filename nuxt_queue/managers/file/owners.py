@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["LEASE_S", "Owner", "bury", "dead_owners", "enlist", "keep_alive", "retire"]
+__all__ = [
+    "LEASE_S",
+    "Owner",
+    "Seen",
+    "bury",
+    "dead_owners",
+    "enlist",
+    "is_late",
+    "keep_alive",
+    "retire",
+]
 
 # How long a manager is believed that does not say it is alive, where nothing else tells: in another
 # container, after a boot, or when it is stopped.  Its own process gone is seen at once.
 LEASE_S = 15.0
+_NO_SIGN = 0.0
 _RENEW_S = 5.0  # two may be missed
 
 
@@ -28,6 +39,7 @@ class Owner:
         pid_ns: The space in which its pid means something; a container has its own.
         pid: Its process.
         started: When that process began, in ticks since boot; a later one of the same pid differs.
+            Empty where it cannot be told.
     """
 
     id: str
@@ -41,7 +53,11 @@ class Owner:
         """Return a new owner in this process."""
         pid = os.getpid()
         boot_id = _text("/proc/sys/kernel/random/boot_id")
-        return cls(uuid.uuid4().hex, boot_id, _pid_namespace(), pid, _start_time(pid) or "")
+        try:
+            started = _start_time(pid) or ""
+        except OSError:
+            started = ""
+        return cls(uuid.uuid4().hex, boot_id, _pid_namespace(), pid, started)
 
 
 def enlist(db: sqlite3.Connection, owner: Owner) -> None:
@@ -77,10 +93,35 @@ def retire(db: sqlite3.Connection, owner: Owner) -> None:
     db.execute("DELETE FROM owners WHERE id = ?", (owner.id,))
 
 
-def dead_owners(db: sqlite3.Connection, me: Owner) -> list[str]:
-    """Return the owners that are alive no more."""
+Seen = dict[tuple[str, float], float]
+"""When somebody else's sign of life was first seen, by the owner and the sign; monotonic."""
+
+
+def is_late(db: sqlite3.Connection, me: Owner) -> bool:
+    """Tell whether an owner was itself silent for so long that it can say nothing of others."""
+    sql = "SELECT expires_monotonic FROM owners WHERE id = ?"
+    row = db.execute(sql, (me.id,)).fetchone()
+    return row is not None and time.monotonic() > row[0]
+
+
+def dead_owners(db: sqlite3.Connection, me: Owner, seen: Seen) -> list[str]:
+    """Return the owners that are alive no more, those that only have jobs among them."""
     rows = db.execute("SELECT * FROM owners WHERE id != ?", (me.id,)).fetchall()
-    return [row[0] for row in rows if _is_dead(row, me)]
+    unknown = db.execute(
+        "SELECT DISTINCT owner FROM jobs WHERE state = 'active'"
+        " AND owner NOT IN (SELECT id FROM owners)"
+    ).fetchall()
+    dead = [row[0] for row in rows if _is_dead(row, me, seen)]
+    return dead + _unknown_for_long([each for (each,) in unknown], seen)
+
+
+def _unknown_for_long(unknown: list[str], seen: Seen) -> list[str]:
+    """Return those that have not made themselves known for the time of a lease."""
+    now = time.monotonic()
+    for owner_id, sign in list(seen):
+        if sign == _NO_SIGN and owner_id not in unknown:
+            del seen[owner_id, sign]
+    return [each for each in unknown if now > seen.setdefault((each, _NO_SIGN), now) + LEASE_S]
 
 
 def bury(db: sqlite3.Connection, owner_id: str) -> None:
@@ -88,14 +129,27 @@ def bury(db: sqlite3.Connection, owner_id: str) -> None:
     db.execute("DELETE FROM owners WHERE id = ?", (owner_id,))
 
 
-def _is_dead(row: tuple[str, str, str, int, str, float, float], me: Owner) -> bool:
-    _id, boot_id, pid_ns, pid, started, expires_monotonic, expires_wall = row
+def _is_dead(row: tuple[str, str, str, int, str, float, float], me: Owner, seen: Seen) -> bool:
+    owner_id, boot_id, pid_ns, pid, started, expires_monotonic, expires_wall = row
     if boot_id != me.boot_id:
-        return time.time() > expires_wall
-    if pid_ns and pid_ns == me.pid_ns and _start_time(pid) != started:
+        # The clock on the wall may have been set back over the boot.
+        first = seen.setdefault((owner_id, expires_wall), time.monotonic())
+        return time.time() > expires_wall or time.monotonic() > first + LEASE_S
+    if pid_ns and pid_ns == me.pid_ns and started and _is_gone(pid, started):
         return True
     # Within one boot the monotonic clock is everybody's, and nobody can set it.
     return time.monotonic() > expires_monotonic
+
+
+def _is_gone(pid: int, started: str) -> bool:
+    """Tell whether a process is seen to be there no more; what cannot be seen may be there."""
+    try:
+        found = _start_time(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:  # such as no descriptor left to look with
+        return False
+    return found != started
 
 
 def _pid_namespace() -> str:
@@ -106,8 +160,9 @@ def _pid_namespace() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Return when a process began; None when there is none, or only a zombie."""
-    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    """Return when a process began; None when it is only a zombie; raises OSError."""
+    text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    fields = text.rpartition(")")[2].split()
     return fields[19] if fields and fields[0] not in ("Z", "X") else None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from nuxt_queue.errors import QueueClosedError, QueueStorageError
+from nuxt_queue.services.sqlite import in_use
 from nuxt_queue.services.sqlite.location import (
     FileLock,
     make_file,
@@ -32,6 +33,11 @@ Durability = Literal["full", "fast"]
 _FILE, _LOCK = "queue.sqlite3", "queue.lock"
 _MOST_AT_ONCE = 1_000  # works of one transaction: more would keep other processes waiting
 _MOST_POSTED = 20_000  # works that nobody waits for, before their callers have to
+
+_FORKED = (
+    "the process that this one was forked from has it open, and a copy of an open file is of no"
+    " use; start this process with 'spawn', or fork before the file is opened"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +84,8 @@ class Database:
         directory = prepare_directory(Path(directory))
         self.path = directory / _FILE
         self._durability = durability
+        if in_use.is_inherited(self.path):
+            raise QueueStorageError(self.path, _FORKED)
         self._lock = FileLock(directory / _LOCK)
         self._pid = os.getpid()
         self._inbox: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
@@ -85,6 +93,7 @@ class Database:
         self._closed = False
         with self._lock.held():
             make_file(self.path)
+            self._identity = in_use.opened(self.path)
             self._db = self._connect()
         self._thread = threading.Thread(target=self._serve, name="nuxt-queue file", daemon=True)
         self._thread.start()
@@ -164,9 +173,7 @@ class Database:
 
     def _refuse(self) -> None:
         if self._pid != os.getpid():
-            raise QueueStorageError(
-                self.path, "it was opened before this process was forked; open it again here"
-            )
+            raise QueueStorageError(self.path, _FORKED)
         if self._closed:
             raise QueueClosedError(f"{self.path} is closed")
 
@@ -195,6 +202,7 @@ class Database:
                 self._run(batch)
         with contextlib.suppress(QueueStorageError, sqlite3.Error), self._lock.held():
             self._db.close()  # the last one to close writes the log into the file
+        in_use.closed(self._identity)
         self._lock.close()
 
     def _next_batch(self) -> tuple[list[_Item], bool]:
@@ -232,12 +240,15 @@ class Database:
         try:
             if any(item.writes for item in batch):
                 with self._lock.held():
+                    self._see_that_it_is_there()
                     outcomes = self._transact(batch)
             else:
                 outcomes = [self._attempt(item) for item in batch]
         except (sqlite3.Error, OSError) as error:
             outcomes = [(None, storage_error(self.path, error))] * len(batch)
             self._mend()
+        except QueueStorageError as error:
+            outcomes = [(None, error)] * len(batch)
         except Exception as error:  # noqa: BLE001 whoever asked must get an answer, whatever it is
             outcomes = [(None, error)] * len(batch)
         for item, (result, failure) in zip(batch, outcomes, strict=True):
@@ -245,6 +256,14 @@ class Database:
                 item.done(result, failure)
             except Exception:  # noqa: BLE001 whoever cannot take its answer must not stop the rest
                 _log.exception("an answer of %s was not taken", self.path)
+
+    def _see_that_it_is_there(self) -> None:
+        if in_use.identity_of(self.path) != self._identity:
+            raise QueueStorageError(
+                self.path,
+                "it was moved or deleted while it was open, and nothing more is accepted; put it"
+                " back, or start this process anew",
+            )
 
     def _transact(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         self._db.execute("BEGIN IMMEDIATE")

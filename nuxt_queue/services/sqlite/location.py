@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.services.sqlite import in_use
 from nuxt_queue.services.sqlite.place import about_network
 from nuxt_queue.services.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 
@@ -69,6 +70,7 @@ class FileLock:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise storage_error(path, error) from None
+        in_use.close_in_forks(self._fd)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -80,9 +82,10 @@ class FileLock:
         deadline = time.monotonic() + _LOCK_S
         while not self._try():
             if time.monotonic() > deadline:
+                holder = in_use.holder_of(self._path)
+                who = f"process {holder}" if holder else "another process"
                 raise QueueStorageError(
-                    self._path,
-                    f"another process has held the lock for {_LOCK_S:g} s; is one of them stopped?",
+                    self._path, f"{who} has held the lock for {_LOCK_S:g} s; is it stopped?"
                 )
             time.sleep(_LOCK_POLL_S)
         try:
@@ -92,6 +95,7 @@ class FileLock:
 
     def close(self) -> None:
         """Let go of the file."""
+        in_use.forget_descriptor(self._fd)
         os.close(self._fd)
 
     def _try(self) -> bool:
@@ -141,9 +145,11 @@ def make_file(path: Path) -> None:
     try:
         if not path.exists():
             _make(path)
-        else:
+        elif not in_use.is_open_here(path):
+            # Whoever opens and closes it beside SQLite ends the locks that SQLite holds on it for
+            # this process, and with them what its other connections have written.
             _check_header(path)
-            _check_inside(path)
+        _check_inside(path)
     except (sqlite3.Error, OSError) as error:
         raise storage_error(path, error) from None
 
@@ -173,7 +179,8 @@ def _make(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     if not path.is_file():
-        raise QueueStorageError(path, "it is a folder, not a file; move it away")
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise QueueStorageError(path, f"it is {kind}, not a file; move it away")
     # Opened for writing too, so that a file that cannot be written is refused now.
     with path.open("r+b") as file:
         header = file.read(_HEADER)
@@ -183,7 +190,10 @@ def _check_header(path: Path) -> None:
         )
     if not header.startswith(_MAGIC) or len(header) < _HEADER:
         raise QueueStorageError(path, "it is no SQLite file; it was left as it is: move it away")
-    application, version = int.from_bytes(header[68:72]), int.from_bytes(header[60:64])
+    _check_version(path, int.from_bytes(header[68:72]), int.from_bytes(header[60:64]))
+
+
+def _check_version(path: Path, application: int, version: int) -> None:
     if application != APPLICATION_ID:
         raise QueueStorageError(
             path, "it is another program's SQLite file; it was left as it is: give another folder"
@@ -198,11 +208,15 @@ def _check_header(path: Path) -> None:
 
 
 def _check_inside(path: Path) -> None:
-    if path.stat().st_size > _CHECKED_BYTES:
-        return
     db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     try:
-        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        # What is written in the log only, as well.
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        _check_version(path, application, version)
+        found = "ok"
+        if path.stat().st_size <= _CHECKED_BYTES:
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     finally:
         db.close()
     if found != "ok":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import sqlite3
 import time
@@ -108,6 +109,11 @@ DEAD: dict[str, tuple[dict[str, Any], bool]] = {
     "in a container, silent": ({"pid_ns": "other", "monotonic": -1}, True),
     "of a machine's last boot, heard of": ({"boot_id": "old", "monotonic": -1}, False),
     "of a machine's last boot, silent": ({"boot_id": "old", "wall": -1}, True),
+    "of the last boot, and the clock was set back": (
+        {"boot_id": "old", "wall": 3600, "seen": -owners.LEASE_S - 1},
+        True,
+    ),
+    "not to be told from its start": ({"started": ""}, False),
     "silent by a clock that was set": ({"wall": -3600}, False),
     "heard of by a clock that was set": ({"monotonic": -1, "wall": 3600}, True),
 }
@@ -118,15 +124,34 @@ def test_an_owner_is_dead_when_its_process_is_gone_or_it_is_silent(who: str) -> 
     """Faults 78: within one boot nobody's setting of the clock matters."""
     differs, dead = DEAD[who]
     left = {"monotonic": owners.LEASE_S, "wall": owners.LEASE_S} | differs
-    named = {key: value for key, value in differs.items() if key not in ("monotonic", "wall")}
+    named = {
+        key: value for key, value in differs.items() if key not in ("monotonic", "wall", "seen")
+    }
     other = replace(ME, **{"id": "other", **named})
     row = (other.id, other.boot_id, other.pid_ns, other.pid, other.started)
 
+    sign = time.time() + left["wall"]
     found = owners._is_dead(
-        (*row, time.monotonic() + left["monotonic"], time.time() + left["wall"]), ME
+        (*row, time.monotonic() + left["monotonic"], sign),
+        ME,
+        {("other", sign): time.monotonic() + left.get("seen", 0)},
     )
 
     assert found is dead
+
+
+async def test_a_manager_that_cannot_look_takes_nobody_for_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Faults 93: without a descriptor left, who lives cannot be seen."""
+
+    def fail(*_args: Any, **_more: Any) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    row = ("other", ME.boot_id, ME.pid_ns, ME.pid, ME.started, time.monotonic() + 9, time.time())
+    monkeypatch.setattr(Path, "read_text", fail)
+
+    assert not owners._is_dead(row, ME, {})
 
 
 async def test_a_job_of_a_dead_manager_comes_back_and_the_attempt_counts(tmp_path: Path) -> None:

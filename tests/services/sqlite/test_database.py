@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -158,7 +159,9 @@ async def test_a_lock_that_is_never_let_go_is_an_error(
     async with Database(tmp_path) as database:
         with (tmp_path / "queue.lock").open("r+") as other:
             fcntl.flock(other, fcntl.LOCK_EX)
-            with pytest.raises(QueueStorageError, match=r"queue\.lock: another process has held"):
+            with pytest.raises(
+                QueueStorageError, match=rf"queue\.lock: process {os.getpid()} has held"
+            ):
                 await database.write(add("a"))
         await database.write(add("b"))
 
@@ -184,31 +187,111 @@ FORK = """
 import asyncio, os, sys
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.services.sqlite import Database
-database = Database(sys.argv[1])
-child = os.fork()
-if child == 0:
-    async def main():
+async def main():
+    database = Database(sys.argv[1])
+    await database.write(lambda db: None)
+    if os.fork() == 0:
+        said = []
         try:
-            await database.read(lambda db: 1)
+            await database.write(lambda db: None)
         except QueueStorageError as error:
-            os.write(1, str(error).encode())
-        await database.close()
-        async with Database(sys.argv[1]) as own:
-            os.write(1, f" {await own.read(lambda db: 1)}".encode())
-    asyncio.run(main())
-    os._exit(0)
-os.waitpid(child, 0)
-asyncio.run(database.close())
+            said.append(str(error))
+        try:
+            Database(sys.argv[1])
+        except QueueStorageError as error:
+            said.append(str(error))
+        Database(sys.argv[2])  # another file is its own affair
+        print(*said, sep="\\n", flush=True)
+        os._exit(0)
+    os.wait()
+    await database.write(lambda db: None)
+    await database.close()
+asyncio.run(main())
 """
 
 
-def test_a_forked_process_has_to_open_its_own(tmp_path: Path) -> None:
-    """Faults 80."""
+def test_a_forked_process_may_not_use_what_its_parent_has_open(tmp_path: Path) -> None:
+    """Faults 80: SQLite would believe that it holds the parent's locks, and lose what it writes."""
     said = subprocess.check_output(
-        [sys.executable, "-W", "ignore", "-c", FORK, tmp_path], text=True, timeout=WAIT_S
-    )
+        [sys.executable, "-W", "ignore", "-c", FORK, tmp_path / "a", tmp_path / "b"],
+        text=True,
+        timeout=WAIT_S,
+    ).splitlines()
 
-    assert said.endswith("opened before this process was forked; open it again here 1")
+    assert len(said) == 2
+    assert all("the process that this one was forked from has it open" in line for line in said)
+
+
+LOCK_AND_FORK = """
+import asyncio, os, signal, sys
+from nuxt_queue.services.sqlite import Database
+def fork_and_die(db):
+    if os.fork() == 0:
+        os.close(1)
+        signal.pause()
+    print("forked", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(Database(sys.argv[1]).write(fork_and_die))
+"""
+
+
+async def test_a_lock_does_not_outlive_its_holder_in_a_copy_of_it(tmp_path: Path) -> None:
+    """Faults 80: a fork inherits the descriptor, and with it the lock."""
+    command = [sys.executable, "-c", LOCK_AND_FORK, str(tmp_path)]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        said, _ = holder.communicate(timeout=WAIT_S)
+        assert said == b"forked\n"
+        async with Database(tmp_path) as database:
+            await database.write(add("a"))
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+
+
+TWICE = """
+import asyncio, os, signal, subprocess, sys
+from nuxt_queue.services.sqlite import Database
+def add(name):
+    return lambda db: db.execute("INSERT INTO queues (name) VALUES (?)", (name,)) and None
+OTHER = "import sys, asyncio; from nuxt_queue.services.sqlite import Database"
+OTHER += "; asyncio.run(Database(sys.argv[1]).close())"
+async def main():
+    first = Database(sys.argv[1])
+    await first.write(add("first"))
+    second = Database(sys.argv[1])
+    subprocess.run([sys.executable, "-c", OTHER, sys.argv[1]], check=True)
+    for n in range(10):
+        await first.write(add(f"n{n}"))
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+async def test_a_file_that_is_opened_twice_in_one_process_keeps_what_was_accepted(
+    tmp_path: Path,
+) -> None:
+    """Faults 73: as a cell that is run again; a descriptor closed beside SQLite ends its locks."""
+    done = subprocess.run([sys.executable, "-c", TWICE, tmp_path], timeout=WAIT_S, check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    async with Database(tmp_path) as database:
+        assert await database.read(names) == ["first", *(f"n{n}" for n in range(10))]
+
+
+async def test_a_file_that_is_moved_away_while_it_is_open_accepts_nothing_more(
+    tmp_path: Path,
+) -> None:
+    async with Database(tmp_path) as database:
+        await database.write(add("a"))
+        for path in tmp_path.glob("queue.sqlite3*"):
+            path.rename(tmp_path / f"moved-{path.name}")
+        with pytest.raises(QueueStorageError, match="was moved or deleted while it was open"):
+            await database.write(add("b"))
+        for path in tmp_path.glob("moved-*"):
+            path.rename(tmp_path / path.name.removeprefix("moved-"))
+        await database.write(add("c"))
+
+        assert await database.read(names) == ["a", "c"]
 
 
 async def test_a_beat_goes_on_while_the_event_loop_is_held_up(database: Database) -> None:
