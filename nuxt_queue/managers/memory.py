@@ -17,7 +17,7 @@ from nuxt_queue.managers.clock import Clock, Timer
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import KeepJobs, StartWindow
 from nuxt_queue.managers.queue_events import QueueEvent
-from nuxt_queue.managers.upkeep import check_removal, check_retry, check_states
+from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService
 
@@ -69,6 +69,7 @@ class MemoryWorkerManager(WorkerManager):
     ) -> list[JobRecord]:
         """Return copies of a queue's jobs in the order of enqueuing."""
         wanted = check_states(states)
+        check_page(limit, offset)
         kept = self._queues.get(queue)
         if kept is None:
             return []

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 
-__all__ = ["Upkeep", "check_removal", "check_retry", "check_states"]
+__all__ = ["Upkeep", "check_page", "check_removal", "check_retry", "check_states"]
 
 # A time of a repeated job plans the next before its handler runs: how often to look for that.
+_MOST = 2**63
 _TRIES, _PLANNED_S = 10, 0.02
 
 
@@ -99,6 +100,13 @@ def check_states(states: Sequence[JobState] | None) -> frozenset[JobState]:
         if state not in JOB_STATES:
             raise QueueError(f'unknown job state "{state}"; known: {", ".join(JOB_STATES)}')
     return frozenset(JOB_STATES if states is None else states)
+
+
+def check_page(limit: int | None, offset: int) -> None:
+    """Raise QueueError for a page that there cannot be."""
+    for name, value in (("limit", limit), ("offset", offset)):
+        if value is not None and not 0 <= value < _MOST:
+            raise QueueError(f"{name} is {value}; expected a whole number of 0 or more")
 
 
 def check_retry(queue: str, job_id: str, job: JobRecord | None) -> None:

@@ -61,6 +61,9 @@ class Intake:
             except QueueStorageError as error:
                 self._missed(error)
                 await self._rest(self._retry_s)
+            except Exception:  # noqa: BLE001 whatever it is, the queue is served on
+                _log.exception("a job of queue %s cannot be taken", self._queue.name)
+                await self._rest(self._retry_s)
         return None
 
     async def _take(self) -> Taken | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.managers.bullmq.records import returned_value
 from nuxt_queue.managers.queue_events import QueueEvent, QueueEventType
 from nuxt_queue.services.redis.server import RedisServer, end
 
@@ -91,11 +91,14 @@ def _event(queue: str, fields: Mapping[str, Any]) -> QueueEvent | None:
     kind = _KINDS.get(fields.get("event", ""))
     if kind is None:
         return None
-    returned = fields.get("returnvalue")
+    try:
+        returned = returned_value(fields.get("returnvalue") or None)
+    except RecursionError:  # it is deeper than anybody can look
+        returned = None
     return QueueEvent(
         kind,
         queue,
         fields.get("jobId"),
-        returnvalue=json.loads(returned) if returned else None,
+        returnvalue=returned,
         failed_reason=fields.get("failedReason"),
     )

@@ -157,10 +157,16 @@ class LockKeeper:
             raise failures[0]
 
     async def _recover(self, queue: Callable[[str], BullMQQueue]) -> None:
+        interval_ms = round(self._stalling.stalled_s * 1000)
         for name in list(self._watched):
-            async with self._server.answering():
-                for job_id in await queue(name).recover(round(self._stalling.stalled_s * 1000)):
-                    _log.warning("job %s of queue %s has lost its worker", job_id, name)
+            try:
+                async with self._server.answering():
+                    for job_id in await queue(name).recover(interval_ms):
+                        _log.warning("job %s of queue %s has lost its worker", job_id, name)
+            except QueueStorageError:
+                raise
+            except Exception:  # noqa: BLE001 one queue's trouble is not the others'
+                _log.exception("stalled jobs of queue %s could not be looked for", name)
 
     def _loop_turns(self) -> bool:
         """Tell whether the loop of the handlers may go on; warn while it does not."""

@@ -30,7 +30,7 @@ from nuxt_queue.managers.clock import Clock
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
 from nuxt_queue.managers.queue_events import QueueListener
-from nuxt_queue.managers.upkeep import check_removal, check_retry, check_states
+from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes, WorkerInfo
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
@@ -64,8 +64,8 @@ class BullMQWorkerManager(WorkerManager):
     What produces jobs fails within seconds when Redis is away; what runs them waits for it.  A job
     whose manager is lost runs again elsewhere, and that attempt counts.
 
-    `get_jobs` pages through each state in BullMQ's order, which for jobs that have ended is that of
-    their ending.
+    `get_jobs` with a limit pages through one state after the other in BullMQ's order, which for
+    jobs that have ended is that of their ending.
 
     Args:
         contexts: Answers what handlers ask of their context.
@@ -143,6 +143,7 @@ class BullMQWorkerManager(WorkerManager):
 
     def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
         """Call back at every such event of a queue, in whichever process it happens."""
+        self._refuse_when_closed()
         unsubscribe = super().on(queue, event, callback)
         self._streams.follow(queue)
         return unsubscribe
@@ -159,12 +160,15 @@ class BullMQWorkerManager(WorkerManager):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[JobRecord]:
-        """Return a queue's jobs in the order of enqueuing."""
+        """Return a queue's jobs in the order of enqueuing; a page, state by state in BullMQ's."""
         wanted = check_states(states)
+        check_page(limit, offset)
         end = None if limit is None else offset + limit
         async with self._asked_about(queue) as asked:
             found = await asked.list(sorted(wanted), end)
-        return sorted(found, key=lambda job: job.timestamp)[offset:end]
+        if end is None and not offset:
+            return sorted(found, key=lambda job: job.timestamp)
+        return found[offset:end]
 
     async def get_job_counts(self, queue: str) -> dict[str, int]:
         """Return the number of jobs in each of the six states."""
@@ -246,7 +250,8 @@ class BullMQWorkerManager(WorkerManager):
     async def _serve(self, served: _Served) -> None:
         """Take the jobs of a queue while there is room for them."""
         name = served.queue.name
-        await self._streams.ready(name)
+        if not await self._is_heard(name):
+            return
         intake = Intake(
             self._server,
             served.queue,
@@ -266,6 +271,15 @@ class BullMQWorkerManager(WorkerManager):
                 task = asyncio.create_task(self._run(served, taken), name=f"job {taken.job.id}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    async def _is_heard(self, queue: str) -> bool:
+        """Wait until listeners miss nothing of a queue; False when it is to be closed before."""
+        ready = asyncio.ensure_future(self._streams.ready(queue))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        ready.cancel()
+        return not self._stop.is_set()
 
     async def _run(self, served: _Served, taken: Taken) -> None:
         """Run one attempt of a job and write down how it ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,14 @@ from bullmq import Job, Queue, UnrecoverableError, Worker
 from bullmq.redis_connection import loadScript
 
 from nuxt_queue.errors import JobStalledError
-from nuxt_queue.managers.bullmq.records import kept_options, record_of
+from nuxt_queue.managers.bullmq.records import (
+    UNREADABLE,
+    kept_options,
+    record_of,
+    seen_record_of,
+    unreadable,
+    whole_times,
+)
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, Limiter
 
@@ -62,6 +70,13 @@ return false
 _JUDGE = """
 if tonumber(redis.call('HGET', KEYS[1], 'stc') or 0) > 0 then
   redis.call('HSET', KEYS[1], 'defa', ARGV[1])
+end
+"""
+
+# Who waits for a slot of the queue's global concurrency is told that one is free.
+_FREED = """
+if redis.call('HEXISTS', KEYS[1], 'concurrency') == 1 then
+  redis.call('ZADD', KEYS[2], 0, '0')
 end
 """
 
@@ -130,6 +145,7 @@ class BullMQQueue:
         self._hold = client.register_script(_HOLD)
         self._find = client.register_script(_FIND)
         self._judge = client.register_script(_JUDGE)
+        self._freed = client.register_script(_FREED)
         self._to_wait = client.register_script(loadScript("moveJobFromActiveToWait-9.lua"))
 
     def limit(self, limiter: Limiter | None) -> None:
@@ -179,7 +195,7 @@ class BullMQQueue:
         ids = list(await self._backend.moveStalledJobsToWait(_NEVER, interval_ms))
         for job_id in ids:
             fields = await self._client.hgetall(self._base + job_id)
-            record = record_of(self.name, job_id, fields, "waiting") if fields else None
+            record = seen_record_of(self.name, job_id, fields, "waiting") if fields else None
             if record and not record.opts.may_be_lost_in(record.attempts_made):
                 # Judged again by whoever takes it; this is for the workers that are not ours.
                 await self._judge(
@@ -232,6 +248,7 @@ class BullMQQueue:
         code = await self._to_wait(keys=keys, args=[job_id, token, self._base + job_id])
         if code < 0:
             raise RejectedError(f"BullMQ's script says {code}")
+        await self._tell_of_room()
 
     async def read(self, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
@@ -247,10 +264,10 @@ class BullMQQueue:
         names: Sequence[JobState] = ("completed", "failed", "delayed", "active")
         found = [name for name, at in zip(names, places, strict=True) if at is not None]
         state: JobState = found[0] if found else "paused" if paused else "waiting"
-        return record_of(self.name, job_id, fields, state)
+        return seen_record_of(self.name, job_id, fields, state)
 
     async def list(self, states: Sequence[JobState], most: int | None) -> list[JobRecord]:
-        """Return the jobs of some states, of each the first."""
+        """Return the jobs of some states, of each the first, state by state in BullMQ's order."""
         paused = await self.is_paused()
         absent: JobState = "waiting" if paused else "paused"
         wanted = [state for state in states if state != absent]
@@ -258,7 +275,7 @@ class BullMQQueue:
         last = -1 if most is None else most - 1
         found = await self._backend.scripts.getJobs([place for place, _ in types], 0, last, True)
         return [
-            record_of(self.name, job_id, _fields(raw), state)
+            seen_record_of(self.name, job_id, _fields(raw), state)
             for (_, state), jobs in zip(types, found, strict=True)
             for job_id, raw in jobs
         ]
@@ -297,19 +314,19 @@ class BullMQQueue:
         self, fields: Any, job_id: str, limit_ms: int, next_ms: int, token: str
     ) -> Taken | None:
         try:
+            fields = whole_times(fields) if fields else fields
             job = await self._worker.nextJobFromJobData(fields, job_id, limit_ms, next_ms, token)
             if job is None:
                 return None
             record = record_of(self.name, job_id, fields, "active")
             return Taken(job, record, token, fields.get("defa"))
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except UNREADABLE as error:
             # Whoever wrote it did not write what BullMQ reads; left active, it would stall forever.
             job = Job(self._worker, fields.get("name"), None)
             job.id = job_id
             record = JobRecord(job_id, str(job.name), self.name, None, JobOptions(), 0)
-            await self.fail(
-                Taken(job, record, token), f"the job in Redis cannot be read: {error}", ""
-            )
+            with contextlib.suppress(RejectedError):  # it is another's by now, to fail as here
+                await self.fail(Taken(job, record, token), unreadable(error), "")
             return None
 
     async def _moved(self, moving: Any) -> None:
@@ -319,6 +336,12 @@ class BullMQQueue:
             await moving
         except (TypeError, UnrecoverableError) as error:
             raise RejectedError(str(error)) from None
+        await self._tell_of_room()
+
+    async def _tell_of_room(self) -> None:
+        # What was to be written is written: if this fails, the others look a little later.
+        with contextlib.suppress(Exception):
+            await self._freed(keys=[self.keys["meta"], self.keys["marker"]])
 
 
 def _failure(job: Any, reason: str, stack: str) -> dict[str, str]:

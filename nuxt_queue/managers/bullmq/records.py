@@ -11,9 +11,24 @@ from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import Backoff, JobOptions
 
-__all__ = ["check_job_id", "check_queue_name", "kept_options", "record_of"]
+__all__ = [
+    "UNREADABLE",
+    "check_job_id",
+    "check_queue_name",
+    "kept_options",
+    "record_of",
+    "returned_value",
+    "seen_record_of",
+    "unreadable",
+    "whole_times",
+]
 
 _log = logging.getLogger(__name__)
+
+_TIMES = ("timestamp", "processedOn", "finishedOn")
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError)
+# Forms of Node's that we have no word for; BullMQ's scripts read them in the job, and do it.
+_KEPT_BY_SCRIPTS = frozenset({"removeOnComplete", "removeOnFail"})
 
 # What BullMQ keeps beside its jobs, under the same key and a colon.
 _ITS_OWN = frozenset({
@@ -54,10 +69,30 @@ def kept_options(options: JobOptions) -> dict[str, Any]:
     return kept
 
 
+def seen_record_of(
+    queue: str, job_id: str, fields: Mapping[str, str], state: JobState
+) -> JobRecord:
+    """Return a job for whoever looks at it: of one that cannot be read, what can be."""
+    try:
+        return record_of(queue, job_id, fields, state)
+    except UNREADABLE as error:
+        record = JobRecord(job_id, fields.get("name", ""), queue, None, JobOptions(), 0, state)
+        record.failed_reason = fields.get("failedReason") or unreadable(error)
+        return record
+
+
+def unreadable(error: Exception) -> str:
+    """Return why a job fails that cannot be read."""
+    return f"the job in Redis cannot be read: {error}"
+
+
 def record_of(queue: str, job_id: str, fields: Mapping[str, str], state: JobState) -> JobRecord:
     """Return the job that a hash of BullMQ's holds, whoever produced it.
 
     An attempt during which its worker was lost counts: BullMQ keeps those apart (`stc`).
+
+    Raises:
+        Exception: One of UNREADABLE: whoever wrote it did not write what BullMQ reads.
     """
     raw = json.loads(fields.get("opts") or "{}")
     if "rjk" in fields:
@@ -69,13 +104,13 @@ def record_of(queue: str, job_id: str, fields: Mapping[str, str], state: JobStat
         queue=queue,
         data=json.loads(fields.get("data") or "null"),
         opts=_options(raw),
-        timestamp=int(fields.get("timestamp") or 0),
+        timestamp=_moment(fields, "timestamp") or 0,
         state=state,
         processed_on=_moment(fields, "processedOn"),
         finished_on=_moment(fields, "finishedOn"),
         attempts_made=int(fields.get("atm") or 0) + int(fields.get("stc") or 0),
         progress=json.loads(fields["progress"]) if "progress" in fields else None,
-        returnvalue=_returned(fields.get("returnvalue")) if completed else None,
+        returnvalue=returned_value(fields.get("returnvalue")) if completed else None,
         failed_reason=None if completed else fields.get("failedReason"),
         stacktrace=json.loads(fields.get("stacktrace") or "[]"),
     )
@@ -92,7 +127,9 @@ def _options(raw: Mapping[str, Any]) -> JobOptions:
             found[name] = getattr(JobOptions.read({alias: value}, refused={}), name)
         except QueueError as error:
             if alias == "delay":  # our own repeated jobs may be further away than one may ask for
-                found[name] = value
+                found[name] = int(value)
+            elif alias in _KEPT_BY_SCRIPTS:
+                pass
             elif alias == "backoff":
                 found[name] = _foreign_backoff(value)
             else:
@@ -112,11 +149,19 @@ def _foreign_backoff(value: Any) -> Backoff:
     return Backoff(type="fixed", delay_ms=delay_ms)
 
 
+def whole_times(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return a job's hash with the times in whole milliseconds, as the package reads them."""
+    times = {name: str(_moment(fields, name)) for name in _TIMES if fields.get(name)}
+    return {**fields, **times}
+
+
 def _moment(fields: Mapping[str, str], name: str) -> int | None:
-    return int(fields[name]) if fields.get(name) else None
+    # A producer may have taken it from a clock of fractions.
+    return int(float(fields[name])) if fields.get(name) else None
 
 
-def _returned(text: str | None) -> Any:
+def returned_value(text: str | None) -> Any:
+    """Return a result as it is kept."""
     try:
         return None if text is None else json.loads(text)
     except ValueError:  # Node writes what is no JSON as it is

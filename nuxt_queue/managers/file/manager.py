@@ -22,7 +22,7 @@ from nuxt_queue.managers.file.job_table import Want
 from nuxt_queue.managers.file.lease import Lease
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.queue_events import QueueEvent, QueueListener
-from nuxt_queue.managers.upkeep import check_removal, check_retry, check_states
+from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
@@ -86,6 +86,7 @@ class FileWorkerManager(WorkerManager):
     ) -> list[JobRecord]:
         """Return a queue's jobs in the order of enqueuing."""
         wanted = check_states(states)
+        check_page(limit, offset)
         return await self._database.read(
             lambda db: job_rows.list_jobs(db, queue, wanted, limit, offset)
         )

@@ -83,6 +83,7 @@ class RedisServer:
         return Redis.from_url(
             self._url,
             decode_responses=text,
+            encoding_errors="surrogateescape",  # what is no UTF-8 is one job's trouble
             socket_connect_timeout=self.limits.connect_s,
             socket_timeout=self.limits.operation_s + (wait_s or 0),
             retry=Retry(ExponentialBackoff(cap=0.4, base=0.1), retries),
