@@ -33,6 +33,9 @@ from nuxt_queue.services.events import EventBus, Unsubscribe
 
 __all__ = ["WorkerManager"]
 
+LOST = "its manager was lost in attempt"
+"""Begins the failed reason of an attempt that ended with the process of its manager."""
+
 _log = logging.getLogger(__name__)
 
 _AGAIN_S = 0.1  # between two interruptions of a job that is to end at once
@@ -298,18 +301,26 @@ class WorkerManager(Upkeep):
     async def _plan_next(self, job: JobRecord) -> bool:
         """Enqueue the next time of a repeated job; say whether it is sure to come.
 
-        Called before the job runs, and again when it runs again: the id is the same.  An engine
-        that repeats by itself overrides it.
+        Called before the job runs.  A later attempt of it plans nothing, unless the first was lost
+        before it could.  An engine that repeats by itself overrides it.
         """
-        following = next_time_of(job, self._clock.now_ms())
-        if following is None:
+        was_lost = (job.failed_reason or "").startswith(LOST)
+        if job.opts.repeat is None or (job.attempts_made and not was_lost):
             return True
         try:
-            await self._add(following)
-        except QueueError:
+            if was_lost and await self._is_planned(job):
+                return True
+            following = next_time_of(job, self._clock.now_ms())
+            if following is not None:
+                await self._add(following)
+        except Exception:  # noqa: BLE001 such as a time zone that this machine does not have
             _log.exception("the next time of job %s of queue %s is not planned", job.id, job.queue)
             return False
         return True
+
+    async def _is_planned(self, job: JobRecord) -> bool:
+        coming = await self.get_scheduled_jobs(job.queue)
+        return any(each.repeat_key == job.repeat_key for each in coming)
 
     async def _let_go(self, info: WorkerInfo | None) -> None:
         """Close a registration that counts no more; its jobs that run finish."""
@@ -345,6 +356,8 @@ class WorkerManager(Upkeep):
 def _check_name(what: str, name: object) -> None:
     if not isinstance(name, str) or not name:
         raise QueueError(f"a {what} is a string that is not empty, got {name!r}")
+    if not name.isascii() and name.encode("utf-8", "replace").decode("utf-8") != name:
+        raise QueueError(f"a {what} is text of whole characters, got {name!r}")
     if ":" in name and what != "job name":
         # BullMQ builds Redis keys with it; refused everywhere, so that a queue can move there.
         raise QueueError(f'a {what} must not contain ":", got {name!r}')

@@ -109,8 +109,7 @@ class MemoryWorkerManager(WorkerManager):
         job = kept.jobs.get(job_id)
         check_retry(queue, job_id, job)
         assert job is not None
-        kept.forget(job)
-        kept.jobs[job.id] = job
+        kept.reopen(job)
         job.failed_reason = job.finished_on = None
         self._wait(kept, job)
 
@@ -148,8 +147,9 @@ class MemoryWorkerManager(WorkerManager):
         if self._tasks and not self._attempts:
             await asyncio.wait(self._tasks)
         for kept in self._queues.values():
-            for timer in kept.timers.values():
-                timer.cancel()
+            for timer in (*kept.timers.values(), kept.next_start):
+                if timer is not None:
+                    timer.cancel()
 
     def _queue(self, name: str) -> _Queue:
         return self._queues.setdefault(name, _Queue(name))
@@ -189,7 +189,9 @@ class MemoryWorkerManager(WorkerManager):
         now = self._clock.now_ms()
         wait_ms = kept.window.start(limiter, now)
         if wait_ms:
-            self._clock.call_later(wait_ms, lambda: self._pump(kept))
+            if kept.next_start is not None:
+                kept.next_start.cancel()
+            kept.next_start = self._clock.call_later(wait_ms, lambda: self._pump(kept))
         return not wait_ms
 
     async def _run(self, kept: _Queue, job: JobRecord) -> None:
@@ -240,6 +242,7 @@ class _Queue:
         self.jobs: dict[str, JobRecord] = {}
         self.timers: dict[str, Timer] = {}
         self.window = StartWindow()
+        self.next_start: Timer | None = None  # when the limiter lets another job start
         self._ready: list[tuple[int, int, str]] = []  # (priority, place, id)
         self._places = itertools.count(1)
         # Ids in the order of finishing: dicts for their order and cheap removal.
@@ -276,6 +279,11 @@ class _Queue:
             ended.pop(job.id, None)
         del self.jobs[job.id]
 
+    def reopen(self, job: JobRecord) -> None:
+        """Let a job that has ended be one that has not, in its old place among all."""
+        for ended in self._finished.values():
+            ended.pop(job.id, None)
+
     def finish(self, job: JobRecord, keep: KeepJobs, most: int) -> None:
         """Remember a job that has ended, and of those that ended like it the ones to keep."""
         ended = self._finished[job.state]
@@ -288,7 +296,7 @@ class _Queue:
         if keep.age is not None:
             assert job.finished_on is not None
             oldest = job.finished_on - keep.age * 1000
-            stale += [i for i in ended if (self.jobs[i].finished_on or 0) < oldest]
+            stale += [i for i in ended if (self.jobs[i].finished_on or 0) <= oldest]
         for job_id in dict.fromkeys(stale):
             del ended[job_id], self.jobs[job_id]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions
 from nuxt_queue.rpc.codec import decode, encode
@@ -22,6 +24,8 @@ __all__ = [
     "text_of",
 ]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -30,10 +34,12 @@ class Claim:
     Attributes:
         job: The job, as it was when it was taken.
         token: Proves, when the outcome is recorded, that nobody has taken the job since.
+        seq: Its row: a later job may have its id.
     """
 
     job: JobRecord
     token: int
+    seq: int
 
 
 def find_job(db: sqlite3.Connection, queue: str, job_id: str) -> JobRecord | None:
@@ -108,7 +114,7 @@ def next_due(db: sqlite3.Connection, queues: Iterable[str]) -> tuple[set[str], i
 def read_claim(row: tuple[Any, ...]) -> Claim:
     """Return the job of a whole row, in the order of the schema."""
     (
-        _seq, queue, job_id, name, data, opts, timestamp, state, _priority, _place, _due_at,
+        seq, queue, job_id, name, data, opts, timestamp, state, _priority, _place, _due_at,
         _owner, token, processed_on, finished_on, attempts_made, progress, returnvalue,
         failed_reason, stacktrace,
     ) = row  # fmt: skip
@@ -128,15 +134,31 @@ def read_claim(row: tuple[Any, ...]) -> Claim:
         failed_reason=failed_reason,
         stacktrace=_value(stacktrace),
     )
-    return Claim(job, token)
+    return Claim(job, token, seq)
 
 
 def _options(kept: str) -> JobOptions:
     given = _value(kept)
     delay = given.pop("delay", None)
-    options = JobOptions.read(given, refused={})
+    try:
+        options = JobOptions.read(given, refused={})
+    except QueueError:  # a newer release knows more; one job must not stop every queue
+        options = _known_options(given)
     # Not checked: a repeated job may be further away than an option may say.
     return options if delay is None else options.model_copy(update={"delay_ms": delay})
+
+
+def _known_options(given: dict[str, Any]) -> JobOptions:
+    """Return of the options those that this release knows."""
+    known: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            JobOptions.read({name: value}, refused={})
+        except QueueError:
+            _log.warning("an option of another release is left out: %s", name)
+        else:
+            known[name] = value
+    return JobOptions.read(known, refused={})
 
 
 def _seen(job: JobRecord, *, paused: bool) -> JobRecord:

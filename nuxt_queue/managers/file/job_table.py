@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nuxt_queue.managers.file.job_rows import Claim, find_job, is_paused, read_claim, text_of
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.managers.options import KeepJobs, Limiter, StartWindow
-from nuxt_queue.services.sqlite.stores import forget_run
+from nuxt_queue.services.sqlite.stores import forget_timeline
 
 __all__ = [
     "Want",
@@ -17,6 +17,8 @@ __all__ = [
     "claim",
     "forget_surplus",
     "insert_job",
+    "let_in",
+    "put_behind",
     "release_all",
     "remove_row",
     "requeue",
@@ -24,23 +26,21 @@ __all__ = [
     "set_paused",
 ]
 
-# Of a long list the surplus is removed now and then: to look for it costs more than to keep it.
-_LONG = 1_000
-_NOW_AND_THEN = 100
+_LONG = 1_000  # jobs; from there on the surplus is removed now and then
 # Jobs that fall due together are let in bit by bit: nobody else can write meanwhile.
 _DUE_AT_ONCE = 1_000
 
 # What ended before a moment, and what is more than a number; each state has an index of its own.
 _ENDED = {
     "completed": (
-        "SELECT seq, id FROM jobs WHERE queue = ? AND state = 'completed' AND finished_on < ?",
+        "SELECT seq, id FROM jobs WHERE queue = ? AND state = 'completed' AND finished_on <= ?",
         (
             "SELECT seq, id FROM jobs WHERE queue = ? AND state = 'completed'"
             " ORDER BY finished_on DESC, seq DESC LIMIT -1 OFFSET ?"
         ),
     ),
     "failed": (
-        "SELECT seq, id FROM jobs WHERE queue = ? AND state = 'failed' AND finished_on < ?",
+        "SELECT seq, id FROM jobs WHERE queue = ? AND state = 'failed' AND finished_on <= ?",
         (
             "SELECT seq, id FROM jobs WHERE queue = ? AND state = 'failed'"
             " ORDER BY finished_on DESC, seq DESC LIMIT -1 OFFSET ?"
@@ -89,6 +89,29 @@ def set_paused(db: sqlite3.Connection, queue: str, *, paused: bool) -> bool:
     return db.execute(sql, (int(paused), queue)).rowcount > 0
 
 
+def let_in(db: sqlite3.Connection, queues: Iterable[str], now_ms: int) -> list[tuple[str, str]]:
+    """Let delayed jobs wait for their turn whose time has come; return queue and id of each."""
+    found = []
+    sql = "UPDATE jobs SET state = 'waiting', due_at = NULL, place = ? WHERE queue = ? AND id = ?"
+    for queue in queues:
+        due = db.execute(
+            "SELECT * FROM jobs WHERE queue = ? AND state = 'delayed' AND due_at <= ?"
+            " ORDER BY due_at, seq LIMIT ?",
+            (queue, now_ms, _DUE_AT_ONCE),
+        ).fetchall()
+        for row in due:
+            job = read_claim(row).job
+            db.execute(sql, (_place(db, job), queue, job.id))
+            found.append((queue, job.id))
+    return found
+
+
+def put_behind(db: sqlite3.Connection, job: JobRecord) -> None:
+    """Give a job that waits the last place of its queue."""
+    sql = "UPDATE jobs SET place = ? WHERE queue = ? AND id = ?"
+    db.execute(sql, (_place(db, job), job.queue, job.id))
+
+
 def claim(
     db: sqlite3.Connection, wants: Iterable[Want], owner_id: str, now_ms: int
 ) -> tuple[list[Claim], int | None]:
@@ -96,7 +119,6 @@ def claim(
     taken: list[Claim] = []
     waits: list[int] = []
     for want in wants:
-        _promote(db, want.queue, now_ms)
         if is_paused(db, want.queue):
             continue
         free, wait_ms = _allowed(db, want, now_ms)
@@ -113,7 +135,7 @@ def save_job(
     cursor = db.execute(
         "UPDATE jobs SET state = ?, due_at = ?, finished_on = ?, attempts_made = ?, progress = ?,"
         " returnvalue = ?, failed_reason = ?, stacktrace = ?, owner = NULL"
-        " WHERE queue = ? AND id = ? AND state = 'active' AND owner = ? AND token = ?",
+        " WHERE seq = ? AND state = 'active' AND owner = ? AND token = ?",
         (
             job.state,
             due_ms,
@@ -123,8 +145,7 @@ def save_job(
             text_of(job.returnvalue),
             job.failed_reason,
             text_of(job.stacktrace),
-            job.queue,
-            job.id,
+            claimed.seq,
             owner_id,
             claimed.token,
         ),
@@ -132,8 +153,16 @@ def save_job(
     return cursor.rowcount > 0
 
 
-def forget_surplus(db: sqlite3.Connection, job: JobRecord, most: int) -> None:
-    """Remove the jobs that ended like this one and are not to be kept, itself included."""
+def forget_surplus(db: sqlite3.Connection, job: JobRecord, most: int, *, may_wait: bool) -> None:
+    """Remove the jobs that ended like this one and are not to be kept, itself included.
+
+    Args:
+        db: The file.
+        job: The job.
+        most: How many are kept at most.
+        may_wait: Of a long list the surplus need not be removed now: to look for it costs more
+            than to keep it.
+    """
     completed = job.state == "completed"
     keep = KeepJobs.of(job.opts.remove_on_complete if completed else job.opts.remove_on_fail)
     if keep.count == 0:  # it goes, and takes no other along
@@ -145,13 +174,11 @@ def forget_surplus(db: sqlite3.Connection, job: JobRecord, most: int) -> None:
     if keep.age is not None:
         oldest = (job.finished_on or 0) - keep.age * 1000
         found += db.execute(older, (job.queue, oldest)).fetchall()
-    sql = "SELECT seq FROM jobs WHERE queue = ? AND id = ?"
-    (seq,) = db.execute(sql, (job.queue, job.id)).fetchone()
-    if count < _LONG or seq % _NOW_AND_THEN == 0:
+    if count < _LONG or not may_wait:
         found += db.execute(beyond, (job.queue, count)).fetchall()
     for stale, job_id in found:
         db.execute("DELETE FROM jobs WHERE seq = ?", (stale,))
-        forget_run(db, job_id)
+        forget_timeline(db, job_id)
 
 
 def requeue(db: sqlite3.Connection, queue: str, job_id: str) -> None:
@@ -168,7 +195,7 @@ def requeue(db: sqlite3.Connection, queue: str, job_id: str) -> None:
 def remove_row(db: sqlite3.Connection, queue: str, job_id: str) -> None:
     """Forget a job, and the timeline of a plain one."""
     db.execute("DELETE FROM jobs WHERE queue = ? AND id = ?", (queue, job_id))
-    forget_run(db, job_id)
+    forget_timeline(db, job_id)
 
 
 def adopt(db: sqlite3.Connection, dead: str, me: str) -> list[Claim]:
@@ -184,19 +211,6 @@ def release_all(db: sqlite3.Connection, owner_id: str) -> None:
     """Let everything that an owner still holds wait again, in its old place."""
     sql = "UPDATE jobs SET state = 'waiting', owner = NULL WHERE state = 'active' AND owner = ?"
     db.execute(sql, (owner_id,))
-
-
-def _promote(db: sqlite3.Connection, queue: str, now_ms: int) -> None:
-    """Let delayed jobs wait for their turn whose time has come."""
-    due = db.execute(
-        "SELECT * FROM jobs WHERE queue = ? AND state = 'delayed' AND due_at <= ?"
-        " ORDER BY due_at, seq LIMIT ?",
-        (queue, now_ms, _DUE_AT_ONCE),
-    ).fetchall()
-    sql = "UPDATE jobs SET state = 'waiting', due_at = NULL, place = ? WHERE queue = ? AND id = ?"
-    for row in due:
-        job = read_claim(row).job
-        db.execute(sql, (_place(db, job), queue, job.id))
 
 
 def _allowed(db: sqlite3.Connection, want: Want, now_ms: int) -> tuple[int, int]:

@@ -9,12 +9,12 @@ import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nuxt_queue.errors import JobError, JobStalledError, QueueStorageError
 from nuxt_queue.managers.attempt import Completed, Failed, Outcome
-from nuxt_queue.managers.base import WorkerManager
+from nuxt_queue.managers.base import LOST, WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
 from nuxt_queue.managers.file import event_log, job_rows, job_table
 from nuxt_queue.managers.file.job_rows import Claim
@@ -30,9 +30,20 @@ from nuxt_queue.services.sqlite import Database
 
 __all__ = ["FileWorkerManager"]
 
+# Of a long list of what has ended the surplus is removed now and then, after so many more.
+_NOW_AND_THEN = 100
 _AGAIN_S = 1.0  # before an outcome is written again that could not be kept
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What one look into the file has brought: queue and id of what fell due, jobs, a wait."""
+
+    fallen_due: list[tuple[str, str]]
+    claims: list[Claim]
+    wait_ms: int | None
 
 
 class FileWorkerManager(WorkerManager):
@@ -67,11 +78,13 @@ class FileWorkerManager(WorkerManager):
         self._database, self._max_finished = database, max_finished
         self._lease = Lease(database, self._on_lost, self._on_stranded)
         self._active: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()  # by queue, since this manager began
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._timer: Timer | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._heard: int | None = None
+        self._heard = 0
+        self._newest: asyncio.Future[int] | None = None  # where to hear from, once it is known
 
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
@@ -132,6 +145,9 @@ class FileWorkerManager(WorkerManager):
 
     def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
         """Call back at every such event of a queue, in whatever process it happens."""
+        self._refuse_when_closed()
+        if not self._events.has_listeners:  # what happened before is none of its business
+            self._newest = asyncio.ensure_future(self._database.read(event_log.last_event))
         stop = super().on(queue, event, callback)
         self._start()
         return stop
@@ -193,10 +209,11 @@ class FileWorkerManager(WorkerManager):
 
     async def _hear(self) -> None:
         """Tell listeners what other processes did."""
+        if self._newest is not None:
+            newest, self._newest = self._newest, None
+            self._heard = await newest
         heard = self._heard
-        if heard is None:
-            self._heard = await self._database.read(event_log.last_event)
-        elif self._events.has_listeners:
+        if self._events.has_listeners:
             self._heard, events = await self._database.read(
                 lambda db: event_log.events_since(db, heard, self._lease.owner_id)
             )
@@ -219,21 +236,23 @@ class FileWorkerManager(WorkerManager):
             self._look_in(due_ms - now)
         if not (ready or is_due):
             return
-        taken, wait_ms = await self._database.write(lambda db: self._claim(db, wants, now))
-        if wait_ms:
-            self._look_in(wait_ms)
-        for claim in taken:
+        found = await self._database.write(lambda db: self._claim(db, wants, now))
+        if found.wait_ms:
+            self._look_in(found.wait_ms)
+        for queue, job_id in found.fallen_due:
+            self._events.tell(QueueEvent("waiting", queue, job_id))
+        for claim in found.claims:
             self._begin(claim)
 
-    def _claim(
-        self, db: sqlite3.Connection, wants: list[Want], now_ms: int
-    ) -> tuple[list[Claim], int | None]:
-        taken, wait_ms = job_table.claim(db, wants, self._lease.owner_id, now_ms)
+    def _claim(self, db: sqlite3.Connection, wants: list[Want], now_ms: int) -> _Taken:
+        me = self._lease.owner_id
+        fallen_due = job_table.let_in(db, [want.queue for want in wants], now_ms)
+        for queue, job_id in fallen_due:
+            event_log.note(db, me, QueueEvent("waiting", queue, job_id))
+        taken, wait_ms = job_table.claim(db, wants, me, now_ms)
         for claim in taken:
-            event_log.note(
-                db, self._lease.owner_id, QueueEvent("active", claim.job.queue, claim.job.id)
-            )
-        return taken, wait_ms
+            event_log.note(db, me, QueueEvent("active", claim.job.queue, claim.job.id))
+        return _Taken(fallen_due, taken, wait_ms)
 
     def _look_in(self, delay_ms: float) -> None:
         if self._timer is not None:
@@ -267,11 +286,19 @@ class FileWorkerManager(WorkerManager):
             )
             await self._save(claim, changed)
         elif isinstance(outcome, Failed):
-            await self._save(claim, _failed(job, outcome, now), outcome.retry_in_ms)
+            await self._save(claim, _failed(job, outcome, now), outcome.retry_in_ms, behind=True)
         else:
             await self._save(claim, replace(job, state="waiting"), outcome.retry_in_ms)
 
-    async def _save(self, claim: Claim, changed: JobRecord, delay_ms: int | None = None) -> None:
+    async def _save(
+        self,
+        claim: Claim,
+        changed: JobRecord,
+        delay_ms: int | None = None,
+        *,
+        behind: bool = False,
+    ) -> None:
+        """Write down what became of a job; one that waits again keeps its place, or gets a new."""
         if changed.state == "waiting" and delay_ms:
             changed.state = "delayed"
         due_ms = self._clock.now_ms() + (delay_ms or 0) if changed.state == "delayed" else None
@@ -280,8 +307,12 @@ class FileWorkerManager(WorkerManager):
         def save(db: sqlite3.Connection) -> bool:
             if not job_table.save_job(db, claim, changed, self._lease.owner_id, due_ms):
                 return False
+            if behind and changed.state == "waiting":
+                job_table.put_behind(db, changed)
             if changed.state in ("completed", "failed"):
-                job_table.forget_surplus(db, changed, self._max_finished)
+                look = self._ended[changed.queue] % _NOW_AND_THEN == 0
+                self._ended[changed.queue] += 1
+                job_table.forget_surplus(db, changed, self._max_finished, may_wait=not look)
             event_log.note(db, self._lease.owner_id, event)
             return True
 
@@ -289,9 +320,9 @@ class FileWorkerManager(WorkerManager):
             try:
                 is_kept = await self._database.write(save)
             except QueueStorageError as error:
-                if self._closed:
-                    raise
                 _log.error("job %s of queue %s: %s", changed.id, changed.queue, error)
+                if self._closed:  # whoever finds that this process is gone lets it run again
+                    return
                 await asyncio.sleep(_AGAIN_S)
                 continue
             break
@@ -331,15 +362,17 @@ class FileWorkerManager(WorkerManager):
         """Give back a job whose manager is dead, or end it when that was its last attempt."""
         job, attempt = claim.job, claim.job.attempts_made + 1
         if job.opts.may_be_lost_in(attempt):
-            lost = JobError(job.id)
-            outcome: Outcome = Failed(lost, f"its manager was lost in attempt {attempt}", "", 0)
+            outcome: Outcome = Failed(JobError(job.id), f"{LOST} {attempt}", "", 0)
         else:
             refusal = JobStalledError(job.id, attempt)
             outcome = await self._process(copy.deepcopy(job), refusal)
         event = QueueEvent("stalled", job.queue, job.id)
         await self._database.post(lambda db: event_log.note(db, self._lease.owner_id, event))
         self._events.tell(event)
-        await self._record(claim, outcome)
+        if isinstance(outcome, Failed) and outcome.retry_in_ms is not None:
+            await self._save(claim, _failed(job, outcome, self._clock.now_ms()))  # in its old place
+        else:
+            await self._record(claim, outcome)
 
     def _in_task(self, work: Coroutine[None, None, None], claim: Claim) -> None:
         task = asyncio.create_task(work, name=f"job {claim.job.id}")

@@ -221,8 +221,14 @@ class SqliteFlowStore(FlowStore):
             forget_run(db, run_id)
 
 
+def forget_timeline(db: sqlite3.Connection, job_id: str) -> None:
+    """Remove the timeline of a job of no flow; a run of that id keeps its own."""
+    sql = "DELETE FROM events WHERE run_id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)"
+    db.execute(sql, (job_id,))
+
+
 def forget_run(db: sqlite3.Connection, run_id: str) -> None:
-    """Remove what belongs to a run or a job that is forgotten: its timeline and its state."""
+    """Remove what belongs to a run that is forgotten: its timeline and its state."""
     db.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
     db.execute("DELETE FROM state WHERE scope = ?", (run_id,))
 
