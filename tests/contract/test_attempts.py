@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from nuxt_queue.errors import HandlerError
+from nuxt_queue.errors import HandlerError, QueueError
 from nuxt_queue.services.context import JobContext
 from nuxt_queue.services.events import Event
 from tests.contract.conftest import WAIT_S, Bench
@@ -256,3 +257,38 @@ async def test_a_handler_that_changes_its_job_does_not_change_the_next_attempt(
 
     assert job.returnvalue == {"rows": [1]}
     assert job.data == {"rows": [1, 2]}
+
+
+async def test_a_failure_that_names_a_file_that_is_no_utf_8_is_a_failure(bench: Bench) -> None:
+    """Faults 4: the text of an error is whatever the system gave it."""
+    name = os.fsdecode(b"/data/f\xe4lle.csv")
+    await bench.manager.register_worker("q", "a", Failing(9, FileNotFoundError(2, "none", name)))
+
+    job = await bench.run("q", "a", attempts=2)
+
+    assert job.state == "failed"
+    assert "f\\udce4lle.csv" in (job.failed_reason or "")
+
+
+async def test_a_job_that_is_tried_again_at_once_waits_behind_the_others(bench: Bench) -> None:
+    """One that fails again and again does not hold up its queue."""
+    order: list[Any] = []
+
+    async def note(job: dict[str, Any], _context: JobContext) -> None:
+        order.append(job["data"])
+        if job["data"] == "bad":
+            raise ValueError("bad")
+
+    for data in ("bad", "b", "c"):
+        await bench.manager.enqueue("q", "a", data, {"attempts": 3, "jobId": f"j-{data}"})
+    await bench.manager.register_worker("q", "a", note)
+    await bench.ended("q", "j-bad")
+
+    assert order == ["bad", "b", "c", "bad", "bad"]
+
+
+async def test_names_that_no_engine_could_keep_are_refused(bench: Bench) -> None:
+    with pytest.raises(QueueError, match="a queue name is text of whole characters"):
+        await bench.manager.enqueue("q\ud800", "a")
+    with pytest.raises(QueueError, match="a job name is text of whole characters"):
+        await bench.manager.enqueue("q", "\udce9")

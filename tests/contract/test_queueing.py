@@ -209,6 +209,21 @@ async def test_jobs_are_listed_by_state_and_by_page(bench: Bench) -> None:
     assert await bench.manager.get_jobs("nowhere") == []
     with pytest.raises(QueueError, match='unknown job state "done"; known: waiting'):
         await bench.manager.get_jobs("q", ["done"])  # type: ignore[list-item]  # a wrong state is the point
+    for limit, offset in ((-1, 0), (1, -1), (2**70, 0)):
+        with pytest.raises(QueueError, match="expected a whole number of 0 or more"):
+            await bench.manager.get_jobs("q", None, limit, offset)
+
+
+async def test_a_job_that_is_to_be_kept_for_no_time_is_not_kept(bench: Bench) -> None:
+    await bench.manager.register_worker("q", "a", echo)
+    last = await bench.run("q", "a", "stays")
+    job_id = await bench.manager.enqueue("q", "a", 1, {"removeOnComplete": {"age": 0}})
+
+    async def is_gone() -> bool:
+        return await bench.manager.get_job("q", job_id) is None
+
+    await bench.until(is_gone)
+    assert last.state == "completed"
 
 
 async def test_a_job_has_the_hosts_form(bench: Bench) -> None:

@@ -150,6 +150,37 @@ async def test_a_repeated_job_is_planned_once_however_often_it_is_asked_for(benc
     assert all(job.repeat_key for job in planned)
 
 
+async def test_a_time_of_a_repeated_job_that_is_tried_again_plans_no_further_time(
+    bench: Bench,
+) -> None:
+    """Faults 78: as often as it may come, however often an attempt fails."""
+    times: set[str] = set()
+    calls = 0
+
+    async def tick(job: dict[str, Any], _context: JobContext) -> None:
+        nonlocal calls
+        calls += 1
+        times.add(job["id"])
+        if job["attemptsMade"] == 0:
+            raise ValueError("once")
+
+    opts = {"repeat": {"every": 50, "limit": 3}, "attempts": 2, "backoff": 120}
+    await bench.manager.register_worker("q", "tick", tick)
+    await bench.manager.enqueue("q", "tick", None, opts)
+
+    async def pass_until_all_ran() -> None:
+        while calls < 6:
+            await bench.pass_time(50)
+
+    async with asyncio.timeout(WAIT_S):
+        await pass_until_all_ran()
+    for _ in range(6):
+        await bench.pass_time(50)
+
+    assert (len(times), calls) == (3, 6)
+    assert await bench.manager.get_scheduled_jobs("q") == []
+
+
 async def test_a_repeated_job_can_be_stopped(bench: Bench) -> None:
     await bench.manager.register_worker("q", "tick", echo)
     await bench.manager.enqueue("q", "tick", None, {"repeat": {"every": 100}})

@@ -197,3 +197,13 @@ async def test_a_job_that_is_interrupted_before_its_handler_began_waits_again() 
     job = await manager.get_job("q", job_id)
     assert job is not None
     assert (job.state, job.attempts_made) == ("waiting", 0)
+
+
+async def test_a_limiter_has_one_timer_however_many_jobs_wait(clock: ManualClock) -> None:
+    async with MemoryWorkerManager(contexts(), clock=clock) as manager:
+        limiter = {"max": 1, "duration": 1_000}
+        await manager.register_worker("q", "a", echo, {"limiter": limiter, "concurrency": 9})
+        for n in range(50):
+            await manager.enqueue("q", "a", n)
+        assert sum(timer._callback is not None for *_, timer in clock._planned) == 1
+    assert sum(timer._callback is not None for *_, timer in clock._planned) == 0

@@ -19,7 +19,7 @@ import pytest
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers import FileWorkerManager, QueueEvent
 from nuxt_queue.managers.clock import Clock, LoopClock, ManualClock
-from nuxt_queue.managers.file import event_log, owners
+from nuxt_queue.managers.file import event_log, job_table, owners
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import EventBus
@@ -519,3 +519,100 @@ async def test_names_of_any_kind_stay_names(tmp_path: Path) -> None:
         "queue.lock",
         "queue.sqlite3",
     ]
+
+
+async def test_queues_that_are_used_in_turn_are_both_kept_short(tmp_path: Path) -> None:
+    """Faults 79: what is kept is bounded, up to a hundred that are removed together."""
+    done = asyncio.Semaphore(0)
+    async with process(tmp_path, max_finished=1_000) as manager:
+        for queue in ("even", "odd"):
+            await manager.register_worker(queue, "a", echo, {"concurrency": 50})
+            manager.on(queue, "completed", lambda _event: done.release())
+        for _ in range(13):
+            for _ in range(100):
+                await asyncio.gather(*(manager.enqueue(queue, "a") for queue in ("even", "odd")))
+        async with asyncio.timeout(WAIT_S * 2):
+            for _ in range(2_600):
+                await done.acquire()
+        kept = [(await manager.get_job_counts(queue))["completed"] for queue in ("even", "odd")]
+
+    assert all(1_000 <= count <= 1_100 for count in kept), kept
+
+
+async def test_a_job_of_a_newer_release_runs_without_what_only_that_knows(tmp_path: Path) -> None:
+    """Faults 76: one row must not stop every queue."""
+    async with process(tmp_path) as manager:
+        strange = await manager.enqueue("bad", "a", 1, {"attempts": 2})
+        edit(tmp_path, """UPDATE jobs SET opts = '{"ofTheFuture": 1, "attempts": 2}'""")
+        plain = await manager.enqueue("good", "a", 2)
+        for queue in ("bad", "good"):
+            await manager.register_worker(queue, "a", echo)
+
+        assert (await ended(manager, plain, "good")).returnvalue == 2
+        job = await ended(manager, strange, "bad")
+
+    assert (job.returnvalue, job.opts.max_attempts) == (1, 2)
+
+
+async def test_a_listener_hears_nothing_of_what_happened_before_it_came(tmp_path: Path) -> None:
+    heard: list[str | None] = []
+    async with process(tmp_path) as one, process(tmp_path) as other:
+        await one.register_worker("q", "a", echo)
+        for n in range(5):
+            await ended(one, await one.enqueue("q", "a", n))
+        await other.register_worker("elsewhere", "a", echo)
+
+        other.on("q", "completed", lambda event: heard.append(event.job_id))
+        last = await one.enqueue("q", "a", "last")
+        async with asyncio.timeout(WAIT_S):
+            while last not in heard:  # noqa: ASYNC110 a list has no event
+                await asyncio.sleep(0.01)
+
+    assert heard == [last]
+
+
+async def test_a_delayed_job_that_falls_due_is_said_to_wait(tmp_path: Path) -> None:
+    clock, heard = ManualClock(), list[str]()
+    async with process(tmp_path, clock) as manager:
+        for kind in ("delayed", "waiting", "active", "completed"):
+            manager.on("q", kind, lambda event: heard.append(event.type))
+        await manager.register_worker("q", "a", echo)
+        job_id = await manager.enqueue("q", "a", 1, {"delay": 1000})
+        clock.advance(1000)
+        await ended(manager, job_id)
+
+    assert heard == ["delayed", "waiting", "active", "completed"]
+
+
+async def test_a_late_outcome_is_not_that_of_a_later_job_of_the_same_id(tmp_path: Path) -> None:
+    """Faults 74: the first was removed meanwhile, and enqueued again."""
+    want = [job_table.Want("q", 1)]
+    async with process(tmp_path) as manager:
+        claims = []
+        for _ in range(2):
+            await manager.enqueue("q", "a", None, {"jobId": "nightly"})
+            claim = lambda db: job_table.claim(db, want, "me", 0)[0][0]  # noqa: E731
+            claims.append(await manager._database.write(claim))
+            if len(claims) == 1:
+                edit(tmp_path, "DELETE FROM jobs")
+        late = replace(claims[0].job, state="completed")
+
+        is_taken = await manager._database.write(
+            lambda db: job_table.save_job(db, claims[0], late, "me", None)
+        )
+
+    assert not is_taken
+
+
+async def test_a_removed_job_leaves_the_timeline_of_a_run_that_has_its_id(tmp_path: Path) -> None:
+    async with process(tmp_path) as manager:
+        edit(tmp_path, "INSERT INTO runs VALUES ('r', 'f', 'running', 0, NULL, NULL, '{}')")
+        edit(tmp_path, "INSERT INTO events (run_id, event) VALUES ('r', '{}'), ('j', '{}')")
+        for job_id in ("r", "j"):
+            await manager.enqueue("q", "a", None, {"jobId": job_id})
+            await manager.remove_job("q", job_id)
+        left = await manager._database.read(
+            lambda db: [run_id for (run_id,) in db.execute("SELECT run_id FROM events")]
+        )
+
+    assert left == ["r"]

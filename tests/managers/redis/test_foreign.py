@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import redis as raw
 
-from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.queue_events import QueueEvent
 from nuxt_queue.services.context import JobContext
 from tests.managers.redis.conftest import WAIT_S, Fleet, echo, ended
@@ -122,14 +121,6 @@ async def test_every_job_is_on_one_page_and_no_job_on_two(fleet: Fleet) -> None:
 
     assert [len(page) for page in pages] == [2, 2, 2, 0]
     assert {job.id for page in pages for job in page} == ids
-
-
-@pytest.mark.parametrize(("limit", "offset"), [(-1, 0), (1, -1), (2**70, 0)])
-async def test_a_page_that_there_cannot_be_is_refused(
-    fleet: Fleet, limit: int, offset: int
-) -> None:
-    with pytest.raises(QueueError, match="expected a whole number of 0 or more"):
-        await fleet.manager().get_jobs("q", None, limit, offset)
 
 
 async def test_events_that_nobody_can_read_do_not_end_the_listening(fleet: Fleet) -> None:
