@@ -63,15 +63,24 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Return the type of an option that is a whole number and not less than another."""
+def at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number between two others."""
 
     def number(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
+        if not text.isascii() or not text.isdigit() or int(text[:20]) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        if int(text[:20]) > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is more than {most}")
         return int(text)
 
     return number
+
+
+def host(text: str) -> str:
+    """Return the name of a host; an empty one would mean every network."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no host; every network is 0.0.0.0")
+    return text
 
 
 def port(text: str) -> int:

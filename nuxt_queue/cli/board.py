@@ -63,6 +63,8 @@ class Board:
     def fits() -> bool:
         """Tell whether there is a terminal that can show it."""
         console = Console()
+        if console.width < 1 or console.height < 1:  # COLUMNS=0
+            return False
         return console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty()
 
     def hear(self, event: Event) -> None:
@@ -112,8 +114,11 @@ class Board:
     async def _draw(self, app: App, live: Live) -> None:
         while True:
             self._stale.clear()
-            await self._look(app)
-            live.update(self.picture(self._console.height), refresh=True)
+            try:
+                await self._look(app)
+                live.update(self.picture(self._console.height), refresh=True)
+            except Exception as error:  # noqa: BLE001 the jobs run on without a picture
+                self.note(f"the table cannot be drawn: {error}", is_bad=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stale.wait(), _LOOK_S)
                 await asyncio.sleep(_SOON_S)

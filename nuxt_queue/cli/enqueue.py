@@ -72,7 +72,12 @@ async def _enqueued(args: argparse.Namespace, data: Any, opts: dict[str, Any]) -
         job = _job_of(app, args.queue, args.job)
         job_id = await app.enqueue(args.queue, job, data, opts)
         if not args.wait:
-            print(job_id)
+            try:
+                print(job_id, flush=True)
+            except OSError as error:
+                raise ConfigError(
+                    f"job {job_id} is enqueued, and stdout does not take its id: {error.strerror}"
+                ) from None
             return DONE
         async with _told_when_nobody_serves(args, app, job_id):
             ended = await _end_of(app, args.queue, job_id)

@@ -38,28 +38,50 @@ _EXTRAS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    _open_what_is_closed()
     _write_anything()
     given = sys.argv[1:] if argv is None else argv
     for word in given:
         if not _is_text(word):
             return say(f"an argument is not UTF-8: {word}", BAD_CALL)
-    args = _parser().parse_args(given)
-    command: Callable[[argparse.Namespace], int] = args.command
     try:
-        status = command(args)
-        sys.stdout.flush()
+        try:
+            args = _parser().parse_args(given)
+            command: Callable[[argparse.Namespace], int] = args.command
+            status = command(args)
+        finally:  # --help has been written too
+            sys.stdout.flush()
     except NuxtQueueError as error:
-        return say(str(error), BAD_CALL)
+        status = say(str(error), BAD_CALL)
     except BrokenPipeError:  # `nq scan | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DONE
+        status = DONE
     except KeyboardInterrupt:
-        return say("interrupted", INTERRUPTED)
+        status = say("interrupted", INTERRUPTED)
     except Exception as error:
         if os.environ.get(_SHOW_BUGS):
             raise
-        return _unexpected(error)
+        status = _unexpected(error)
+    _let_go_of_stdout()
     return status
+
+
+def _open_what_is_closed() -> None:
+    """Give a standard stream that is closed a place: else the next file opened would be it."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 a descriptor, for good
+
+
+def _let_go_of_stdout() -> None:
+    """Leave nothing that the end of the interpreter would try to write again, and complain of."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _unexpected(error: Exception) -> int:

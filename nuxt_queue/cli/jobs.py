@@ -154,6 +154,10 @@ async def _retried(args: argparse.Namespace) -> int:
         for job_id in ids:
             await app.manager.retry_job(args.queue, job_id)
             print(job_id)
+        known = _queues(app, None)
+    if not ids and args.queue not in known:
+        there = f"; the workers have: {', '.join(known)}" if known else ""
+        raise ConfigError(f'no job of queue "{args.queue}" has failed, and no worker has it{there}')
     if not ids:
         print(f'no job of queue "{args.queue}" has failed', file=sys.stderr)
     return DONE

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nuxt_queue.cli.arguments import add_place, at_least, place_of, port, project_of
+from nuxt_queue.cli.arguments import add_place, at_least, host, place_of, port, project_of
 from nuxt_queue.errors import NuxtQueueError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def add_to(commands: Commands) -> None:
         "--metrics", type=port, metavar="PORT", help="answer /healthz and /metrics there"
     )
     parser.add_argument(
-        "--metrics-host", default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1"
+        "--metrics-host", type=host, default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1"
     )
     parser.add_argument("--no-reload", action="store_true", help="do not watch the workers' files")
     show = parser.add_mutually_exclusive_group()
@@ -177,12 +177,29 @@ async def _reloading(app: App, display: Display) -> AsyncIterator[None]:
 
 
 async def _watch(app: App, display: Display) -> None:
+    """Look at the folder whenever something in it changes, and when another takes its place."""
+    place = app.registrations.directory
+    while True:
+        try:
+            await _watch_one(app, display, place.resolve(), _identity(place))
+        except OSError as error:
+            if _identity(place) is not None:
+                reason = error.strerror or str(error)
+                said = f"{place} cannot be watched ({reason}); restart after a change"
+                display.note(said, is_bad=True)
+                return
+        await _update(app, display)  # which says so when the folder is gone
+        while _identity(place) is None:  # noqa: ASYNC110 a folder has no event
+            await asyncio.sleep(_LOOK_MS / 1000)
+
+
+async def _watch_one(app: App, display: Display, folder: Path, identity: object) -> None:
+    """Watch a folder until it is not the one any more that bears its name."""
     from watchfiles import awatch
 
-    directory = app.registrations.directory.resolve()
     changes = awatch(
-        directory,
-        watch_filter=_OfWorkers(directory),
+        folder,
+        watch_filter=_OfWorkers(folder),
         debounce=_GATHER_MS,
         step=_STEP_MS,
         rust_timeout=_LOOK_MS,
@@ -190,16 +207,20 @@ async def _watch(app: App, display: Display) -> None:
     )
     # The first look finds what has changed before the watch began.
     is_first = True
+    async for some in changes:
+        if _identity(app.registrations.directory) != identity:
+            return
+        if some or is_first:
+            is_first = False
+            await _update(app, display)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
     try:
-        async for some in changes:
-            if some or is_first:
-                is_first = False
-                await _update(app, display)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        display.note(
-            f"{directory} cannot be watched ({reason}); restart after a change", is_bad=True
-        )
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _update(app: App, display: Display) -> None:

@@ -358,6 +358,8 @@ def _check_name(what: str, name: object) -> None:
         raise QueueError(f"a {what} is a string that is not empty, got {name!r}")
     if not name.isascii() and name.encode("utf-8", "replace").decode("utf-8") != name:
         raise QueueError(f"a {what} is text of whole characters, got {name!r}")
+    if any(char < " " or char == "\x7f" for char in name):
+        raise QueueError(f"a {what} has no control characters, got {name!r}")
     if ":" in name and what != "job name":
         # BullMQ builds Redis keys with it; refused everywhere, so that a queue can move there.
         raise QueueError(f'a {what} must not contain ":", got {name!r}')

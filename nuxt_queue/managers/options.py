@@ -246,7 +246,7 @@ class JobOptions(_Options):
 
     kind: ClassVar[str] = "job"
 
-    attempts: int = Field(default=1, ge=0)
+    attempts: int = Field(default=1, ge=0, le=2**31 - 1)
     backoff: Backoff = Backoff()
     delay_ms: int = Field(default=0, ge=0, le=MAX_DELAY_MS)
     priority: int = Field(default=0, ge=0, le=2**21)  # BullMQ's limit

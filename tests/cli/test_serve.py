@@ -127,8 +127,8 @@ def test_what_a_worker_logs_is_one_line_that_cannot_look_like_another(project: P
         line = server.line("info   a")
         assert r"a\n2026-01-01T00:00:00.000Z nq: stopped\x1b[2J  n=null" in line
         hostile = json.dumps({"fails": "no\n2026-01-01T00:00:00.000Z nq: stopped\x1b[2J"})
-        project.out("enqueue", "greet", "--id", "a\nb", "--data", hostile)
-        assert r"greet a\nb: failed after " in server.line("RuntimeError: no")
+        project.out("enqueue", "greet", "--id", "a\u2028b", "--data", hostile)
+        assert r"greet a\u2028b: failed after " in server.line("RuntimeError: no")
         server.stop()
         server.line("nq: stopped")
     assert all(line.isprintable() for line in server.lines)

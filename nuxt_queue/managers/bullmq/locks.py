@@ -7,11 +7,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.errors import QueueUnreachableError
 from nuxt_queue.managers.bullmq.queue import BullMQQueue
 from nuxt_queue.services.redis.server import RedisServer
 
@@ -67,6 +67,7 @@ class LockKeeper:
         self._ending = asyncio.Event()  # of the thread's own loop
         self._turned_at = self._looked_at = 0.0
         self._away = False
+        self._in_trouble: dict[str, str] = {}  # what was wrong last with a queue
 
     def start(self) -> None:
         """Begin, once."""
@@ -122,7 +123,7 @@ class LockKeeper:
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + self._stalling.stalled_s
                     await self._recover(queue)
-            except QueueStorageError as error:
+            except QueueUnreachableError as error:
                 if not self._away and self._held:
                     _log.warning("locks of %d jobs are not renewed: %s", len(self._held), error)
                 self._away = True
@@ -141,32 +142,33 @@ class LockKeeper:
         by_queue: dict[str, list[tuple[str, str]]] = {}
         for token, (name, job_id) in list(self._held.items()):
             by_queue.setdefault(name, []).append((job_id, token))
-        failures = []
         for name, held in by_queue.items():
-            try:
-                async with self._server.answering():
-                    lost = set(await queue(name).hold(held))
-            except QueueStorageError as error:  # one queue's trouble is not the others'
-                failures.append(error)
-                continue
-            for job_id, token in held:
-                if job_id in lost and token in self._held:
-                    self.let_go(token)
-                    self._tell(self._lost, token)
-        if failures:
-            raise failures[0]
+            async with self._about(name):
+                lost = set(await queue(name).hold(held))
+                for job_id, token in held:
+                    if job_id in lost and token in self._held:
+                        self.let_go(token)
+                        self._tell(self._lost, token)
 
     async def _recover(self, queue: Callable[[str], BullMQQueue]) -> None:
         interval_ms = round(self._stalling.stalled_s * 1000)
         for name in list(self._watched):
-            try:
-                async with self._server.answering():
-                    for job_id in await queue(name).recover(interval_ms):
-                        _log.warning("job %s of queue %s has lost its worker", job_id, name)
-            except QueueStorageError:
-                raise
-            except Exception:  # noqa: BLE001 one queue's trouble is not the others'
-                _log.exception("stalled jobs of queue %s could not be looked for", name)
+            async with self._about(name):
+                for job_id in await queue(name).recover(interval_ms):
+                    _log.warning("job %s of queue %s has lost its worker", job_id, name)
+
+    @contextlib.asynccontextmanager
+    async def _about(self, queue: str) -> AsyncIterator[None]:
+        """Ask about one queue, whose trouble is not the others'; it is told of once."""
+        try:
+            async with self._server.answering():
+                yield
+        except QueueUnreachableError:
+            raise
+        except Exception as error:  # noqa: BLE001 see above
+            if self._in_trouble.get(queue) != str(error):
+                _log.error("jobs of queue %s are not looked after: %s", queue, error)
+            self._in_trouble[queue] = str(error)
 
     def _loop_turns(self) -> bool:
         """Tell whether the loop of the handlers may go on; warn while it does not."""

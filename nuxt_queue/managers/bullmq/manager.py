@@ -25,7 +25,7 @@ from nuxt_queue.managers.bullmq.listening import QueueStreams
 from nuxt_queue.managers.bullmq.locks import LockKeeper, Stalling
 from nuxt_queue.managers.bullmq.queue import BullMQQueue, RejectedError, Taken
 from nuxt_queue.managers.bullmq.recording import record
-from nuxt_queue.managers.bullmq.records import check_job_id, check_queue_name
+from nuxt_queue.managers.bullmq.records import check_job_id, check_queue_name, may_be_a_job
 from nuxt_queue.managers.clock import Clock
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
@@ -34,7 +34,7 @@ from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, c
 from nuxt_queue.managers.workers import Runtimes, WorkerInfo
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
-from nuxt_queue.services.redis.server import RedisServer
+from nuxt_queue.services.redis.server import RedisServer, end
 
 __all__ = ["BullMQWorkerManager"]
 
@@ -103,7 +103,7 @@ class BullMQWorkerManager(WorkerManager):
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._owner = uuid.uuid4().hex
-        self._checked = False
+        self._checking: asyncio.Task[None] | None = None
 
     async def register_worker(
         self,
@@ -151,7 +151,7 @@ class BullMQWorkerManager(WorkerManager):
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
         async with self._asked_about(queue) as asked:
-            return await asked.read(job_id)
+            return await asked.read(job_id) if may_be_a_job(job_id) else None
 
     async def get_jobs(
         self,
@@ -178,7 +178,8 @@ class BullMQWorkerManager(WorkerManager):
     async def retry_job(self, queue: str, job_id: str) -> None:
         """Let a job that has failed for good run once more."""
         async with self._asked_about(queue) as asked:
-            check_retry(queue, job_id, await asked.read(job_id))
+            found = await asked.read(job_id) if may_be_a_job(job_id) else None
+            check_retry(queue, job_id, found)
             try:
                 await asked.retry(job_id)
             except RejectedError as refusal:  # somebody else was quicker
@@ -187,7 +188,7 @@ class BullMQWorkerManager(WorkerManager):
     async def remove_job(self, queue: str, job_id: str) -> bool:
         """Forget a job; say whether there was one."""
         async with self._asked_about(queue) as asked:
-            found = await asked.read(job_id)
+            found = await asked.read(job_id) if may_be_a_job(job_id) else None
             check_removal(queue, job_id, found)
             return found is not None and await asked.remove(job_id)
 
@@ -212,12 +213,13 @@ class BullMQWorkerManager(WorkerManager):
             return await asked.add(job)
 
     async def _worker_changed(self, queue: str) -> None:
-        if not self._checked:
+        if self._checking is None:
             try:
                 await self._server.check()
+                self._checking = asyncio.create_task(asyncio.sleep(0))
             except QueueUnreachableError as error:
                 _log.warning("workers wait for Redis: %s", error)
-            self._checked = True
+                self._checking = asyncio.create_task(self._check_later(), name="check of Redis")
         served = self._served.get(queue)
         if served is None:
             served = self._served[queue] = _Served(self._queue(queue, self._working))
@@ -239,15 +241,45 @@ class BullMQWorkerManager(WorkerManager):
         if self._tasks:
             # What Redis does not take in this time stalls, and runs again.
             _done, late = await asyncio.wait(self._tasks, timeout=self._server.limits.operation_s)
+            if late:
+                _log.warning(
+                    "Redis has not been told how %d jobs ended: they come back when their locks"
+                    " have run out, with one more attempt used",
+                    len(late),
+                )
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        if self._checking is not None:
+            await end(self._checking)
         await self._keeper.stop()
         await self._streams.close()
         for client in (self._asking, self._working, self._waiting):
             await client.aclose()
 
+    async def _check_later(self) -> None:
+        """Look at the server when it is there, as is done at the start."""
+        while True:
+            await asyncio.sleep(self._stalling.retry_s)
+            try:
+                await self._server.check()
+            except QueueUnreachableError:
+                continue
+            except QueueError as error:
+                _log.error("%s", error)
+            return
+
     async def _serve(self, served: _Served) -> None:
+        """Serve a queue until the manager closes, whatever happens, a failing log included."""
+        while not self._stop.is_set():
+            with contextlib.suppress(Exception):
+                await self._take_jobs(served)
+                return
+            with contextlib.suppress(Exception):
+                _log.error("queue %s is served anew after a failure", served.queue.name)
+            await asyncio.sleep(self._stalling.retry_s)
+
+    async def _take_jobs(self, served: _Served) -> None:
         """Take the jobs of a queue while there is room for them."""
         name = served.queue.name
         if not await self._is_heard(name):
@@ -319,7 +351,12 @@ class BullMQWorkerManager(WorkerManager):
         """End an attempt whose job is another worker's by now: its outcome would be refused."""
         job = self._taken.get(token)
         if job is not None:
-            _log.warning("job %s of queue %s is another worker's by now", job.id, job.queue)
+            _log.warning(
+                "job %s of queue %s is not this manager's any more: another worker has it by now,"
+                " or Redis has lost it",
+                job.id,
+                job.queue,
+            )
             self._lost.add(token)
             self._interrupt(job)
 

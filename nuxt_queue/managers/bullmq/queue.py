@@ -142,6 +142,10 @@ class BullMQQueue:
         )
         self.keys: Mapping[str, str] = self._worker.keys
         self._backend, self._base = self._worker.backend, self.keys[""]
+        # Whoever looks for stalled jobs keeps the others from it for a while, workers of Node's for
+        # 30 s.  So ours have a time of their own: whether a job is lost, its lock says.
+        scripts = self._backend.scripts
+        scripts.keys = {**scripts.keys, "stalled-check": self.keys["stalled-check"] + "-nq"}
         self._hold = client.register_script(_HOLD)
         self._find = client.register_script(_FIND)
         self._judge = client.register_script(_JUDGE)

@@ -50,9 +50,10 @@ async def _record(
             if sent and (found is None or found.state != "active"):
                 return True  # it was taken by the command whose answer never came
             _log.warning(
-                "job %s of queue %s ended too late, its lock was lost, and it runs again: %s",
+                "job %s of queue %s ended too late, its lock was lost, and it %s: %s",
                 job_id,
                 queue.name,
+                "is not in Redis any more" if found is None else "runs again",
                 refusal,
             )
             return False

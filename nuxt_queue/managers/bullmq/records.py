@@ -16,6 +16,7 @@ __all__ = [
     "check_job_id",
     "check_queue_name",
     "kept_options",
+    "may_be_a_job",
     "record_of",
     "returned_value",
     "seen_record_of",
@@ -34,6 +35,7 @@ _KEPT_BY_SCRIPTS = frozenset({"removeOnComplete", "removeOnFail"})
 _ITS_OWN = frozenset({
     "active", "completed", "de", "delayed", "events", "failed", "id", "limiter", "marker", "meta",
     "metrics", "paused", "pc", "priority", "prioritized", "repeat", "stalled", "stalled-check",
+    "stalled-check-nq",
     "wait", "waiting-children",
 })  # fmt: skip
 
@@ -59,6 +61,11 @@ def check_job_id(job_id: str) -> None:
         raise QueueError(
             f'job option "jobId" is "{job_id}": BullMQ numbers jobs itself; use another form'
         )
+
+
+def may_be_a_job(job_id: str) -> bool:
+    """Tell whether an id can be that of a job, and is no other key of BullMQ's."""
+    return job_id not in _ITS_OWN and ":" not in job_id
 
 
 def kept_options(options: JobOptions) -> dict[str, Any]:

@@ -193,13 +193,17 @@ class FileWorkerManager(WorkerManager):
 
     async def _serve(self) -> None:
         """Take what there is to do and hear what others did, until the manager closes."""
+        is_said = False
         while not self._closing:
             self._wake.clear()
             try:
                 await self._hear()
                 await self._take()
+                is_said = False
             except QueueStorageError as error:
-                _log.error("no job can be taken: %s", error)
+                if not is_said:
+                    _log.error("no job can be taken: %s", error)
+                is_said = True
                 await asyncio.sleep(_AGAIN_S)
             except Exception:  # noqa: BLE001 a row that cannot be read must not stop the others
                 _log.exception("no job can be taken")

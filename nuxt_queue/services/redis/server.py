@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,13 @@ class RedisServer:
             raise ConfigError(
                 "the address of Redis cannot be read; write redis://user:password@host:port/db"
             ) from None
+        try:
+            pool: Any = Redis.from_url(url).connection_pool
+            pool.make_connection()  # which connects nowhere yet
+        except TypeError as error:
+            unknown = re.findall(r"argument '(\w+)'", str(error))
+            what = f'has no option "{unknown[0]}"' if unknown else "cannot have these options"
+            raise ConfigError(f"the address of Redis {what}; take it out") from None
         self.name = _masked(url.partition("://")[0], parts)
 
     def client(self, *, repeats: bool, text: bool = False, wait_s: float | None = None) -> Any:
@@ -172,11 +180,11 @@ def _refusal(error: Exception) -> str | None:
         return "it refuses the login; put user and password into REDIS_URL"
     if isinstance(error, exceptions.NoPermissionError):
         return f"its user may not do this ({text}); give it the commands and keys of the prefix"
-    if isinstance(error, exceptions.ReadOnlyError):
+    if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text:
         return _REPLICA
-    if isinstance(error, exceptions.OutOfMemoryError):
+    if isinstance(error, exceptions.OutOfMemoryError) or "OOM command" in text:
         return "it has no memory left; raise its maxmemory or remove finished jobs"
-    if text.startswith("WRONGTYPE"):
+    if "WRONGTYPE" in text:
         return "something else is stored under one of our keys; choose another prefix"
     return None
 

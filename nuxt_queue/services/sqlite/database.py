@@ -91,6 +91,7 @@ class Database:
         self._inbox: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._beats: list[_Beat] = []
         self._closed = False
+        self._said = ""  # of what could not be kept, since something was
         with self._lock.held():
             make_file(self.path)
             self._identity = in_use.opened(self.path)
@@ -178,7 +179,8 @@ class Database:
             raise QueueClosedError(f"{self.path} is closed")
 
     def _log_failure(self, _result: Any, error: BaseException | None) -> None:
-        if error is not None:
+        if error is not None and str(error) != self._said:  # a beat would say it each second
+            self._said = str(error)
             _log.error("something was not kept: %s", error)
 
     def _connect(self) -> sqlite3.Connection:
@@ -243,6 +245,7 @@ class Database:
                     self._see_that_it_is_there()
                     outcomes = self._transact(batch)
             else:
+                self._see_that_it_is_there()
                 outcomes = [self._attempt(item) for item in batch]
         except (sqlite3.Error, OSError) as error:
             outcomes = [(None, storage_error(self.path, error))] * len(batch)
@@ -270,6 +273,7 @@ class Database:
         try:
             outcomes = [self._attempt(item) for item in batch]
             self._db.execute("COMMIT")
+            self._said = ""
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
 import redis as raw
 
+from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.queue_events import QueueEvent
 from nuxt_queue.services.context import JobContext
 from tests.managers.redis.conftest import WAIT_S, Fleet, echo, ended
@@ -152,3 +154,79 @@ async def test_a_manager_with_a_listener_closes_while_redis_is_away(redis: Priva
     finally:
         redis.start()
         await away.close()
+
+
+async def test_lost_jobs_are_found_beside_workers_that_keep_others_from_looking(
+    fleet: Fleet,
+) -> None:
+    """Faults 60: a worker of Node's looks every 30 s, and holds a key so long."""
+    key = f"{fleet.prefix}:q:stalled-check"
+    await fleet.asking.set(key, "1", px=60_000)
+    manager = fleet.manager()
+    job_id = await manager.enqueue("q", "a", {"do": "work", "s": 600}, {"attempts": 2})
+    other = await fleet.process()
+    await fleet.until_begun(job_id)
+    await other.kill()
+
+    await manager.register_worker("q", "a", echo)
+
+    assert (await ended(manager, job_id)).attempts_made == 2
+    assert await fleet.asking.exists(key)
+
+
+async def test_a_queue_with_a_foreign_key_does_not_keep_the_others_from_being_looked_after(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faults 66: and it is said once."""
+    manager = fleet.manager()
+    job_id = await manager.enqueue("q", "a", {"do": "work", "s": 600}, {"attempts": 2})
+    other = await fleet.process()
+    await fleet.until_begun(job_id)
+    await other.kill()
+    await fleet.asking.set(f"{fleet.prefix}:odd:active", "x")
+
+    for queue in ("odd", "q", "another"):
+        await manager.register_worker(queue, "a", echo)
+
+    assert (await ended(manager, job_id)).attempts_made == 2
+    about = [text for text in caplog.messages if "queue odd are not looked after" in text]
+    assert len(about) == 1
+    assert "something else is stored under one of our keys" in about[0]
+
+
+async def test_keys_of_bullmqs_own_are_no_jobs(fleet: Fleet) -> None:
+    manager = fleet.manager()
+    await manager.enqueue("q", "a", 1)
+    await manager.pause("q")
+
+    for job_id in ("meta", "events", "wait", "a:b"):
+        assert await manager.get_job("q", job_id) is None
+        assert not await manager.remove_job("q", job_id)
+        with pytest.raises(QueueError, match=f'has no job "{job_id}"'):
+            await manager.retry_job("q", job_id)
+
+    assert await manager.is_paused("q")
+
+
+class Failing(logging.Handler):
+    """A handler of the log that cannot write."""
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        raise RuntimeError("sink")
+
+
+async def test_a_log_that_fails_does_not_end_a_queue(redis: PrivateRedis) -> None:
+    """Faults 56 and 62."""
+    shaky, handler = Fleet(redis.url), Failing()
+    manager = shaky.manager()
+    await manager.register_worker("q", "a", echo)
+    logging.getLogger("nuxt_queue").addHandler(handler)
+    try:
+        redis.kill()
+        await asyncio.sleep(0.5)  # so that it is missed
+        redis.start()
+        job_id = await manager.enqueue("q", "a", 1)
+        assert (await ended(manager, job_id)).returnvalue == 1
+    finally:
+        logging.getLogger("nuxt_queue").removeHandler(handler)
+        await shaky.close()

@@ -109,7 +109,7 @@ async def test_a_manager_that_was_stopped_too_long_learns_that_its_job_is_anothe
     late.signal(signal.SIGCONT)
 
     assert job.returnvalue == {"do": "work", "s": 30}
-    await late.says(f"job {job_id} of queue q is another worker's by now")
+    await late.says(f"job {job_id} of queue q is not this manager's any more")
     after = await manager.get_job("q", job_id)
     assert after is not None
     assert after.to_wire() == job.to_wire()
