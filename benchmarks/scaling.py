@@ -28,6 +28,7 @@ from nuxt_queue.services.redis import RedisServer
 from nuxt_queue.services.state import MemoryStateStore
 
 ROUNDS = 3
+SELF = Path(__file__).resolve()
 THEIRS = "BullMQ's Worker"
 # A worker file that does nothing, in a process of its own for each job; and the same in the server.
 FILE = """
@@ -79,8 +80,8 @@ def manager(url: str, prefix: str) -> BullMQWorkerManager:
     return BullMQWorkerManager(contexts, RedisServer(url), prefix=prefix)
 
 
-async def serve(url: str, prefix: str, path: str, concurrency: int) -> None:
-    """Serve queue `q` until SIGTERM; note every run."""
+async def serve(url: str, prefix: str) -> None:
+    """Serve queue `q` with a handler in this process until SIGTERM; note every run."""
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     notes = RedisServer(url).client(repeats=True)
@@ -90,68 +91,80 @@ async def serve(url: str, prefix: str, path: str, concurrency: int) -> None:
         return await nothing(job, context)
 
     async with manager(url, prefix) as serving:
-        opts = {"concurrency": concurrency}
-        if path:
-            await serving.register_worker("q", "q", None, {**opts, "path": path})
-        else:
-            await serving.register_worker("q", "q", noting, opts)
-        print("ready", flush=True)
+        await serving.register_worker("q", "q", noting, {"concurrency": 10})
+        print("serving", flush=True)
         await ending.wait()
     await notes.aclose()
 
 
 @asynccontextmanager
-async def servers(count: int, *args: str) -> AsyncIterator[None]:
-    """Let so many processes serve."""
-    argv = (sys.executable, __file__, "serve", *args)
-    started = [
-        await asyncio.create_subprocess_exec(
-            *argv, stdout=asyncio.subprocess.PIPE, env=clean_environment()
-        )
-        for _ in range(count)
-    ]
+async def servers(count: int, argv: list[str], folder: Path) -> AsyncIterator[list[Path]]:
+    """Let so many processes serve; give the files of what they say."""
+    said = [folder / f"said{n}.log" for n in range(count)]
+    started = []
+    for path in said:
+        with path.open("wb") as log:
+            started.append(
+                await asyncio.create_subprocess_exec(
+                    *argv, cwd=folder, stdout=log, stderr=log, env=clean_environment()
+                )
+            )
     try:
-        for process in started:
-            assert process.stdout is not None
-            await process.stdout.readline()
-        yield
+        while not all("serving" in path.read_text("utf-8") for path in said):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        yield said
     finally:
         for process in started:
             process.terminate()
+        for process in started:
             await process.wait()
 
 
-async def drain(url: str, processes: int, jobs: int, path: str = "") -> tuple[float, int]:
-    """Enqueue jobs, let them be served, and return jobs a second and how many ran twice."""
+async def drain(url: str, processes: int, jobs: int, folder: Path | None) -> tuple[float, int]:
+    """Enqueue jobs, let them be served, and return jobs a second and how many ran twice.
+
+    In a folder, by `nq serve` with the workers that are there.
+    """
     prefix = f"b{uuid.uuid4().hex}"
+    argv = [sys.executable, str(SELF), "serve", url, prefix]
+    if folder is not None:
+        settings = f'[tool.nuxt-queue.redis]\nurl = "{url}"\nprefix = "{prefix}"\n'
+        (folder / "pyproject.toml").write_text(settings, encoding="utf-8")
+        argv = [sys.executable, "-m", "nuxt_queue.cli", "serve", "workers", "--plain"]
+        argv += ["--backend", "redis", "--concurrency", "2"]
     asking = RedisServer(url).client(repeats=True)
-    async with manager(url, prefix) as producer:
-        await producer.pause("q")
-        for start in range(0, jobs, 100):
-            some = range(start, min(start + 100, jobs))
-            await asyncio.gather(*(producer.enqueue("q", "q", n) for n in some))
-        async with servers(processes, url, prefix, path, "2" if path else "10"):
-            started = time.perf_counter()
-            await producer.resume("q")
-            while await asking.zcard(f"{prefix}:q:completed") < jobs:  # noqa: ASYNC110 no event
-                await asyncio.sleep(0.005)
-            seconds = time.perf_counter() - started
-        runs = int(await asking.get(f"{prefix}.runs") or jobs)
+    with tempfile.TemporaryDirectory() as place:
+        async with manager(url, prefix) as producer:
+            await producer.pause("q")
+            for start in range(0, jobs, 100):
+                some = range(start, min(start + 100, jobs))
+                await asyncio.gather(*(producer.enqueue("q", "q", n) for n in some))
+            async with servers(processes, argv, folder or Path(place)) as said:
+                started = time.perf_counter()
+                await producer.resume("q")
+                while await asking.zcard(f"{prefix}:q:completed") < jobs:  # noqa: ASYNC110 no event
+                    await asyncio.sleep(0.005)
+                seconds = time.perf_counter() - started
+            if folder is None:
+                runs = int(await asking.get(f"{prefix}.runs"))
+            else:  # the servers have ended, so all that they had to say is there
+                runs = sum(path.read_text("utf-8").count(": started\n") for path in said)
     await asking.aclose()
     return jobs / seconds, runs - jobs
 
 
 async def table(url: str, folder: Path) -> None:
     """Print jobs a second by the number of serving processes."""
-    file = folder / "q.py"
-    file.write_text(FILE, encoding="utf-8")
+    workers = folder / "workers"
+    workers.mkdir()
+    (workers / "q.py").write_text(FILE, encoding="utf-8")
     print(f"\njobs a second, medians of {ROUNDS}; {os.cpu_count()} cores for everything")
-    for title, jobs, path in (("in the server", 1_000, ""), ("a process each", 100, str(file))):
+    for title, jobs, place in (("in the server", 1_000, None), ("nq serve", 200, folder)):
         rates: dict[int, list[float]] = {1: [], 2: [], 4: []}
         twice = 0
         for _ in range(ROUNDS):  # interleaved: the machine has other work, which comes and goes
             for processes, found in rates.items():
-                rate, more = await drain(url, processes, jobs, path)
+                rate, more = await drain(url, processes, jobs, place)
                 found.append(rate)
                 twice += more
         alone = statistics.median(rates[1])
@@ -205,6 +218,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        asyncio.run(serve(*sys.argv[2:5], int(sys.argv[5])))
+        asyncio.run(serve(*sys.argv[2:4]))
     else:
         asyncio.run(main())

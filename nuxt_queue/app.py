@@ -95,6 +95,7 @@ async def open_app(
     *,
     backend: BackendName = "memory",
     data_dir: str | Path | None = None,
+    settings: ProjectConfig | None = None,
     concurrency: int | None = None,
     serve: bool = True,
     listener: Listener | None = None,
@@ -108,6 +109,7 @@ async def open_app(
         backend: Where jobs, state and flows are kept: `memory`; `file`, which any number of
             processes of this machine may open at once; or `redis`, for any number of machines.
         data_dir: The folder of the file; the project's unless given.
+        settings: The project's; looked for from the folder upward unless given.
         concurrency: How many jobs of a queue may run at once, instead of what its workers say.
         serve: False registers none: to enqueue and look after what others serve.
         listener: Called with each event that happens here, from the first job on.
@@ -118,7 +120,7 @@ async def open_app(
         QueueStorageError: If the file or Redis cannot be used.
     """
     directory = worker_folder(directory)  # before anything is made
-    settings = ProjectConfig.find(directory)
+    settings = settings or ProjectConfig.find(directory)
     data_dir = Path(data_dir or settings.data_dir)
     async with open_backend(backend, data_dir, settings.redis) as kept, AsyncExitStack() as stack:
         app = _put_together(directory, settings, kept, concurrency)

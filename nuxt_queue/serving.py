@@ -59,13 +59,14 @@ async def serve_until_stopped(
 
 @contextmanager
 def stop_signals() -> Iterator[Signals]:
-    """Queue the signals that arrive, instead of dying of them."""
+    """Queue the signals that arrive, instead of dying of them; nohup's are left ignored."""
+    numbers = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     loop = asyncio.get_running_loop()
     heard: Signals = asyncio.Queue()
-    for number in _SIGNALS:
+    for number in numbers:
         loop.add_signal_handler(number, heard.put_nowait, int(number))
     try:
         yield heard
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)

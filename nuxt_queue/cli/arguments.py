@@ -138,7 +138,7 @@ async def shared_queues(args: argparse.Namespace) -> AsyncIterator[App]:
             " use --backend file or redis, here and for nq serve"
         )
     async with open_app(
-        directory, backend=place.backend, data_dir=place.data_dir, serve=False
+        directory, backend=place.backend, data_dir=place.data_dir, settings=settings, serve=False
     ) as app:
         yield app
 

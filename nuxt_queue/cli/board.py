@@ -8,7 +8,7 @@ import sys
 import termios
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -38,6 +38,7 @@ _LAST_LINES = 16  # of the picture that stays
 _STATES = ("waiting", "active", "delayed", "failed", "completed")
 _WIDE, _NAME, _NARROW_NAME = 80, 28, 6  # columns; an id is 28 long
 _GAP = 3  # columns between two of a table
+_LEAST_QUEUES = 3
 _LEAST_EVENTS = 3  # lines that are left to them however many jobs run
 
 
@@ -131,8 +132,12 @@ class Board:
         parts: list[RenderableType] = [heading]
         if self._snapshot.problem:
             parts.append(Text(one_line(self._snapshot.problem), "bold red"))
-        parts += [Text(""), self._queues()]
-        used = len(parts) + len(self._snapshot.counts) + 1
+        busy = sorted(self._snapshot.counts.items(), key=lambda of: not _has_work(of[1]))
+        shown = busy[: max(_LEAST_QUEUES, height // 3)]
+        parts += [Text(""), self._queues(dict(shown))]
+        if left_out := len(busy) - len(shown):
+            parts.append(Text(f"… and {left_out} more queue{'' if left_out == 1 else 's'}", "dim"))
+        used = len(parts) + len(shown) + 1
         running = self._snapshot.running[: max(1, height - used - _LEAST_EVENTS - 4)]
         if running:
             parts += [Text(""), self._running(running)]
@@ -147,14 +152,14 @@ class Board:
     def _name_width(self) -> int:
         return _NAME if self._console.width >= _WIDE else _NARROW_NAME
 
-    def _queues(self) -> Table:
+    def _queues(self, shown: Mapping[str, Mapping[str, int]]) -> Table:
         table = _table()
         room = self._console.width - sum(len(state) + _GAP for state in _STATES)
         widest = max(self._name_width, room)
         table.add_column("queue", min_width=self._name_width, max_width=widest, no_wrap=True)
         for state in _STATES:  # numbers are told whole, whatever is left for the names
             table.add_column(state, justify="right", no_wrap=True, min_width=len(state))
-        for queue, counts in self._snapshot.counts.items():
+        for queue, counts in sorted(shown.items()):
             cells = [Text(str(counts[state])) for state in _STATES]
             if counts["paused"]:
                 cells[0] = Text(f"{counts['paused']} paused", "yellow")
@@ -175,6 +180,10 @@ class Board:
             cells = (one_line(job.id), one_line(job.name), _span(int(now - since)), attempt)
             table.add_row(*map(Text, cells))
         return table
+
+
+def _has_work(counts: Mapping[str, int]) -> bool:
+    return any(counts[state] for state in ("waiting", "active", "delayed", "failed", "paused"))
 
 
 def _table() -> Table:

@@ -95,8 +95,8 @@ def _start(args: argparse.Namespace) -> int:
 async def _run(args: argparse.Namespace, data: Any) -> int:
     from nuxt_queue.app import open_app
 
-    directory, _settings = project_of(args.workers)
-    async with open_app(directory) as app:
+    directory, settings = project_of(args.workers)
+    async with open_app(directory, settings=settings) as app:
         print_findings(app.workers)
         if not args.json:
             width = max((len(entry.job) for entry in app.workers.entries), default=0)

@@ -34,8 +34,12 @@ def say(message: str, status: int = DONE) -> int:
 
 
 def print_json(value: Any) -> None:
-    """Print a result."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a result; what could move the cursor or turn the text is written as escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        seen = (c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+        text = "".join(seen)
+    print(text)
 
 
 def print_findings(found: ScanResult) -> None:

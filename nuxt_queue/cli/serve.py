@@ -96,6 +96,7 @@ async def _served(args: argparse.Namespace) -> int:
                     directory,
                     backend=place.backend,
                     data_dir=place.data_dir,
+                    settings=settings,
                     concurrency=args.concurrency,
                     listener=display.hear,
                 )

@@ -24,6 +24,7 @@ MAX_MS = 2**31 - 1
 SUSPICIOUS_MS = 1_000
 
 _MAX_DEPTH = 64  # a config nested deeper than this is a mistake
+_LOGIN = re.compile(r"//[^\s]*@")
 _SHOWN = 60  # characters of a wrong value in a message
 _UNIT = re.compile(
     r"(?<=[a-z])_?(s|sec|secs|seconds|ms|millis|milliseconds|minutes)$", re.IGNORECASE
@@ -152,6 +153,7 @@ def _path(where: str, loc: Iterable[int | str]) -> str:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=repr, ensure_ascii=False, skipkeys=True)
+    text = _LOGIN.sub("//***@", text)  # an address in the wrong place may hold a password
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 

@@ -161,6 +161,11 @@ class WorkerManager(Upkeep):
         worker = self._workers.get(queue)
         return worker.infos.get(job) if worker else None
 
+    @property
+    def trouble(self) -> str:
+        """Why no job can be taken or kept now; empty while all is well."""
+        return ""
+
     async def start_queue(self, queue: str) -> None:
         """Let a queue run whose workers were all registered with `autorun` false.
 

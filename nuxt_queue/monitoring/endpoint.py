@@ -39,6 +39,7 @@ class Endpoint:
 
     def __init__(self, health: Health, metrics: Metrics) -> None:
         self._health, self._metrics = health, metrics
+        self._asked: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[str]:
@@ -48,8 +49,8 @@ class Endpoint:
             ConfigError: The address cannot be had.
         """
         try:
-            server = await asyncio.start_server(self._connected, host, port, limit=_HEAD)
-        except (OSError, OverflowError) as error:
+            server = await asyncio.start_server(self._accept, host, port, limit=_HEAD)
+        except (OSError, OverflowError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigError(
                 f"cannot listen on {host}:{port}: {reason}; choose another port or host"
@@ -60,19 +61,30 @@ class Endpoint:
             yield f"http://{shown}:{bound_port}"
         finally:
             server.close()
+            for asked in self._asked:
+                asked.cancel()
+            await asyncio.gather(*self._asked, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # In a task of our own: asyncio complains of one of its own that is cancelled at the end.
+        asked = asyncio.create_task(self._connected(reader, writer))
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError):  # whoever asked has gone
-            async with asyncio.timeout(_ASK_S):
-                method, path = await _request(reader)
-            status, kind, body = await self._answer(method, path)
-            head = (
-                f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
-                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            )
-            writer.write(head.encode() + (b"" if method == "HEAD" else body))
-            await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, TimeoutError):  # whoever asked has gone
+                async with asyncio.timeout(_ASK_S):
+                    method, path = await _request(reader)
+                status, kind, body = await self._answer(method, path)
+                head = (
+                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                )
+                writer.write(head.encode() + (b"" if method == "HEAD" else body))
+                await writer.drain()
+        finally:
+            writer.close()
 
     async def _answer(self, method: str, path: str) -> _Answer:
         if not method:

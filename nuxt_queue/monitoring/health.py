@@ -41,6 +41,10 @@ class Health:
         app = self.app
         snapshot = await take_snapshot(app, within_s=_ANSWER_S)
         reasons = [snapshot.problem] if snapshot.problem else []
+        if app.manager.trouble and app.manager.trouble not in reasons:
+            reasons.append(app.manager.trouble)
+        if not app.registrations.directory.is_dir():
+            reasons.append(f"{app.registrations.directory} is gone")
         if self.stopping:
             reasons.append("stopping: no more jobs are taken")
         if not app.workers.entries:

@@ -48,6 +48,8 @@ class Intake:
         # The token and the time with which a job may have been taken.
         self._unsure: tuple[str, int] | None = None
         self._away = False
+        self.trouble = ""
+        """Why no job can be taken now; else empty."""
 
     async def next(self) -> Taken | None:
         """Wait for a job and take it; None when stopped."""
@@ -102,11 +104,13 @@ class Intake:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     def _missed(self, error: QueueStorageError) -> None:
+        self.trouble = str(error)
         if not self._away:
             _log.warning("queue %s waits for Redis: %s", self._queue.name, error)
         self._away = True
 
     def _reached(self) -> None:
+        self.trouble = ""
         if self._away:
             _log.info("queue %s goes on", self._queue.name)
         self._away = False

@@ -48,11 +48,13 @@ class _Served:
     Attributes:
         queue: What is said to Redis about it.
         task: Takes its jobs.
+        intake: What takes them.
         running: How many of them run.
         changed: Set when there may be room for another.
     """
 
     queue: BullMQQueue
+    intake: Intake | None = None
     task: asyncio.Task[None] | None = None
     running: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,6 +149,12 @@ class BullMQWorkerManager(WorkerManager):
         unsubscribe = super().on(queue, event, callback)
         self._streams.follow(queue)
         return unsubscribe
+
+    @property
+    def trouble(self) -> str:
+        """Why no job can be taken or kept now; empty while all is well."""
+        taking = (served.intake for served in self._served.values())
+        return next((each.trouble for each in taking if each is not None and each.trouble), "")
 
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
@@ -284,7 +292,7 @@ class BullMQWorkerManager(WorkerManager):
         name = served.queue.name
         if not await self._is_heard(name):
             return
-        intake = Intake(
+        intake = served.intake = Intake(
             self._server,
             served.queue,
             self._waiting,

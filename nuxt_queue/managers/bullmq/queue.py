@@ -73,13 +73,6 @@ if tonumber(redis.call('HGET', KEYS[1], 'stc') or 0) > 0 then
 end
 """
 
-# Who waits for a slot of the queue's global concurrency is told that one is free.
-_FREED = """
-if redis.call('HEXISTS', KEYS[1], 'concurrency') == 1 then
-  redis.call('ZADD', KEYS[2], 0, '0')
-end
-"""
-
 _WAITING = ("wait", "prioritized", "waiting-children", "paused")  # the last until BullMQ 5
 _PLACES: Mapping[JobState, Sequence[str]] = {
     "waiting": _WAITING,
@@ -89,6 +82,7 @@ _PLACES: Mapping[JobState, Sequence[str]] = {
     "failed": ("failed",),
     "delayed": ("delayed",),
 }
+_LOOK_S = 1.0  # between two looks at whether a queue has a global concurrency
 _SENDING_MS = 20  # from the look at the clock to the script's arguments
 _NEVER = 2**31  # so often a job may stall before BullMQ's script judges it: we judge ourselves
 
@@ -149,7 +143,7 @@ class BullMQQueue:
         self._hold = client.register_script(_HOLD)
         self._find = client.register_script(_FIND)
         self._judge = client.register_script(_JUDGE)
-        self._freed = client.register_script(_FREED)
+        self._look_at, self._is_limited = 0.0, False  # by a global concurrency of the queue
         self._to_wait = client.register_script(loadScript("moveJobFromActiveToWait-9.lua"))
 
     def limit(self, limiter: Limiter | None) -> None:
@@ -343,9 +337,14 @@ class BullMQQueue:
         await self._tell_of_room()
 
     async def _tell_of_room(self) -> None:
+        """Tell who waits for a slot of the queue's global concurrency that one is free."""
         # What was to be written is written: if this fails, the others look a little later.
         with contextlib.suppress(Exception):
-            await self._freed(keys=[self.keys["meta"], self.keys["marker"]])
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + _LOOK_S
+                self._is_limited = await self._client.hexists(self.keys["meta"], "concurrency")
+            if self._is_limited:
+                await self._client.zadd(self.keys["marker"], {"0": 0})
 
 
 def _failure(job: Any, reason: str, stack: str) -> dict[str, str]:

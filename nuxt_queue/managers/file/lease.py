@@ -44,6 +44,8 @@ class Lease:
         self._database, self._on_lost, self._on_stranded = database, on_lost, on_stranded
         self._owner = owners.Owner.here()
         self._seen: owners.Seen = {}
+        self.trouble = ""
+        """Why this manager could not say that it is alive, the last time; else empty."""
         self._stop: Callable[[], None] | None = None
 
     @property
@@ -57,7 +59,10 @@ class Lease:
             return
         loop = asyncio.get_running_loop()
 
-        def tell(found: _Beat) -> None:
+        def tell(found: _Beat | None, error: BaseException | None) -> None:
+            self.trouble = "" if error is None else str(error)
+            if found is None:
+                return
             if found.stranded or not found.alive:
                 with contextlib.suppress(RuntimeError):  # the loop has ended
                     loop.call_soon_threadsafe(self._on_beat, found)

@@ -84,7 +84,13 @@ class FileWorkerManager(WorkerManager):
         self._timer: Timer | None = None
         self._serving: asyncio.Task[None] | None = None
         self._heard = 0
+        self._trouble = ""
         self._newest: asyncio.Future[int] | None = None  # where to hear from, once it is known
+
+    @property
+    def trouble(self) -> str:
+        """Why no job can be taken or kept now; empty while all is well."""
+        return self._trouble or self._lease.trouble
 
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
@@ -193,17 +199,16 @@ class FileWorkerManager(WorkerManager):
 
     async def _serve(self) -> None:
         """Take what there is to do and hear what others did, until the manager closes."""
-        is_said = False
         while not self._closing:
             self._wake.clear()
             try:
                 await self._hear()
                 await self._take()
-                is_said = False
+                self._trouble = ""
             except QueueStorageError as error:
-                if not is_said:
+                if not self._trouble:
                     _log.error("no job can be taken: %s", error)
-                is_said = True
+                self._trouble = str(error)
                 await asyncio.sleep(_AGAIN_S)
             except Exception:  # noqa: BLE001 a row that cannot be read must not stop the others
                 _log.exception("no job can be taken")

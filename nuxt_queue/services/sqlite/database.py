@@ -53,7 +53,7 @@ class _Item:
 class _Beat:
     every_s: float
     work: Work[Any]
-    tell: Callable[[Any], None]
+    tell: Callable[[Any, BaseException | None], None]
     due: float
 
 
@@ -127,13 +127,18 @@ class Database:
             return
         self._inbox.put(_Item(work, writes=True, done=self._log_failure))
 
-    def every(self, every_s: float, work: Work[T], tell: Callable[[T], None]) -> Callable[[], None]:
+    def every(
+        self,
+        every_s: float,
+        work: Work[T],
+        tell: Callable[[T | None, BaseException | None], None],
+    ) -> Callable[[], None]:
         """Run `work` again and again, also while the event loop is held up; return the way out.
 
         Args:
             every_s: Seconds between two runs.
             work: Runs in a transaction.
-            tell: Gets what it returned, in the thread of the database.
+            tell: Gets what it returned, or None and why it failed, in the thread of the database.
         """
         beat = _Beat(every_s, work, tell, time.monotonic() + every_s)
         self._beats.append(beat)
@@ -233,8 +238,8 @@ class Database:
     def _teller(self, beat: _Beat) -> Callable[[Any, BaseException | None], None]:
         def done(result: Any, error: BaseException | None) -> None:
             self._log_failure(None, error)
-            if error is None and beat in self._beats:
-                beat.tell(result)
+            if beat in self._beats:
+                beat.tell(result, error)
 
         return done
 

@@ -30,7 +30,7 @@ class SqliteStateStore(StateStore):
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database, self._clock = database, clock
-        database.every(_SWEEP_S, self._sweep, lambda _: None)
+        database.every(_SWEEP_S, self._sweep, lambda _swept, _error: None)
 
     async def get(self, scope_key: str, key: str) -> Any | None:
         """Return the value, or None."""

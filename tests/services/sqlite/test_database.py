@@ -299,7 +299,8 @@ async def test_a_beat_goes_on_while_the_event_loop_is_held_up(database: Database
     beats: list[int] = []
     several = threading.Event()
 
-    def tell(count: int) -> None:
+    def tell(count: int | None, _error: BaseException | None) -> None:
+        assert count is not None
         beats.append(count)
         if len(beats) >= 3:
             several.set()
