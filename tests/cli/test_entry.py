@@ -161,3 +161,73 @@ def test_a_full_disk_ends_a_command_with_one_line(project: Project) -> None:
     assert done.stderr.splitlines()[0] == "nq: No space left on device"
     assert "Traceback" not in done.stderr
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize(
+    "closed", ["<&-", ">&-", "<&- >&- 2>&-", ">/dev/full"], ids=["in", "out", "all", "full"]
+)
+def test_a_standard_stream_that_is_closed_or_full_is_no_bug(project: Project, closed: str) -> None:
+    project.write("greet")
+    nq = f"{sys.executable} -m nuxt_queue.cli"
+    for command in ("jobs --json", "--help", "enqueue greet --data -"):
+        done = subprocess.run(
+            ["sh", "-c", f"echo '{{}}' | {nq} {command} {closed}"],
+            cwd=project.root,
+            env=project.env,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+        assert done.returncode in (0, 2), (command, done)
+        assert "a bug of nq" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://:geheim@127.0.0.1:1/0?foo=bar", 'the address of Redis has no option "foo"'),
+        ("redis://:geheim@127.0.0.1:nope/0", "the address of Redis cannot be read"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_a_bad_call(
+    project: Project, url: str, said: str
+) -> None:
+    done = project.nq("jobs", REDIS_URL=url)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'redis = "redis://ada:geheim@h/0"',
+        'backend = "redis://ada:geh@eim@h"',
+        'redis.url = ["redis://ada:geheim@h/0"]',
+    ],
+)
+def test_a_password_in_the_wrong_setting_is_not_repeated(project: Project, setting: str) -> None:
+    (project.root / "pyproject.toml").write_text(f"[tool.nuxt-queue]\n{setting}\n")
+    done = project.nq("jobs")
+    assert done.returncode == 2
+    assert "//***@h" in done.stderr
+    assert "geh" not in done.stderr
+
+
+def test_what_a_result_holds_cannot_move_the_cursor(project: Project) -> None:
+    project.write("greet", "\\x9b2J\\u202e\\x7f ü")
+    with project.serving() as server:
+        server.line("serving")
+        said = project.out("enqueue", "greet", "--wait")
+    assert said.isprintable()
+    assert json.loads(said) == "\x9b2J\u202e\x7f ü None"
+
+
+def test_a_queue_that_nobody_has_cannot_be_retried_in_silence(project: Project) -> None:
+    project.write("greet")
+    done = project.nq("retry", "great", "--failed")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert 'no job of queue "great" has failed, and no worker has it' in done.stderr
+    assert project.nq("retry", "greet", "--failed").returncode == 0

@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import WAIT_S, Project, json_lines
+from tests.cli.conftest import WAIT_S, Project, Server, json_lines
 
 STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 
@@ -302,3 +304,90 @@ def test_a_folder_that_may_not_be_written_is_named(project: Project, tmp_path: P
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"nq: {locked}")
     assert done.stderr.count("\n") == 1
+
+
+def address_of(server: Server) -> str:
+    """Return where a server answers probes."""
+    return server.line("/healthz and").split(" nq: ")[1].split("/healthz")[0]
+
+
+def unwell(address: str, reason: str) -> None:
+    """Wait until a server says that it is not well, and why."""
+    deadline = time.monotonic() + WAIT_S
+    status, body = get(f"{address}/healthz")
+    while status != 503 or reason not in body:
+        assert time.monotonic() < deadline, body
+        status, body = get(f"{address}/healthz")
+
+
+def test_a_connection_that_asks_nothing_is_no_traceback_at_the_end(project: Project) -> None:
+    project.write("greet")
+    with project.serving("--metrics", "0") as server:
+        port = int(address_of(server).rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as asking:
+            asking.sendall(b"GET /heal")
+            get(f"http://127.0.0.1:{port}/healthz")  # by now the other is being listened to
+            server.stop()
+            assert server.status() == 0
+    server.reader.join(WAIT_S)
+    assert server.line("nq: stopped").endswith("stopped")
+    assert not any("Traceback" in line or "Error" in line for line in server.lines)
+
+
+def test_a_folder_that_another_takes_the_place_of_is_watched_on(project: Project) -> None:
+    """As a deployment does it: at once by a move, or by deleting and copying."""
+    project.write("greet")
+    with project.serving("--metrics", "0") as server:
+        server.line("serving 1 worker")
+        address = address_of(server)
+        other = project.root / "other"
+        shutil.copytree(project.workers, other)
+        shutil.rmtree(project.workers)
+        server.line("does not exist; give the folder of the workers; what was registered stays")
+        unwell(address, "is gone")
+        other.rename(project.workers)
+        project.write("again")
+        server.line("again.py is served")
+        shutil.copytree(project.workers, other)
+        project.workers.rename(project.root / "old")
+        other.rename(project.workers)
+        project.write("third")
+        server.line("third.py is served")
+
+
+def test_a_file_that_is_taken_away_is_told_and_nothing_is_lost_silently(project: Project) -> None:
+    project.write("greet")
+    with project.serving("--metrics", "0") as server:
+        address = address_of(server)
+        project.out("enqueue", "greet", "--wait")
+        (project.root / DATA).rename(project.root / "gone")
+        server.line("was moved or deleted while it was open")
+        unwell(address, "was moved or deleted while it was open")
+        server.stop()
+        server.line("nq: stopped")
+    assert sum("was moved or deleted" in line for line in server.lines) <= 4
+    assert not any("Traceback" in line for line in server.lines)
+
+
+def test_nohup_keeps_a_server_from_ending_with_its_terminal(project: Project) -> None:
+    project.write("greet")
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, and a child inherits
+    try:
+        with project.serving() as server:
+            server.line("serving")
+            server.stop(signal.SIGHUP)
+            assert project.out("enqueue", "greet", "--wait") == '"hello None"'
+            server.stop()
+            assert server.status() == 0
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+
+
+def test_the_settings_that_name_the_workers_are_those_that_count(project: Project) -> None:
+    """And not others that lie further below."""
+    project.write("greet")
+    (project.workers / "pyproject.toml").write_text('[tool.nuxt-queue]\ndata_dir = "x"\n')
+    with project.serving() as server:
+        server.line(f"from {project.root / DATA}")
+        assert project.out("enqueue", "greet", "--wait") == '"hello None"'
+    assert not (project.workers / "x").exists()
