@@ -37,6 +37,8 @@ _MOST_EVENTS = 200
 _LAST_LINES = 16  # of the picture that stays
 _STATES = ("waiting", "active", "delayed", "failed", "completed")
 _WIDE, _NAME, _NARROW_NAME = 80, 28, 6  # columns; an id is 28 long
+_SHORT = ("wait", "run", "late", "fail", "done")  # of the states, where there is less room
+_HEADS_WIDE = 60
 _GAP = 3  # columns between two of a table
 _LEAST_QUEUES = 3
 _LEAST_EVENTS = 3  # lines that are left to them however many jobs run
@@ -154,11 +156,17 @@ class Board:
 
     def _queues(self, shown: Mapping[str, Mapping[str, int]]) -> Table:
         table = _table()
-        room = self._console.width - sum(len(state) + _GAP for state in _STATES)
+        heads = _STATES if self._console.width >= _HEADS_WIDE else _SHORT
+        widths = [
+            max(len(head), *(len(str(counts[state])) for counts in shown.values()), 0)
+            for head, state in zip(heads, _STATES, strict=True)
+        ]
+        room = self._console.width - sum(width + _GAP for width in widths)
         widest = max(self._name_width, room)
         table.add_column("queue", min_width=self._name_width, max_width=widest, no_wrap=True)
-        for state in _STATES:  # numbers are told whole, whatever is left for the names
-            table.add_column(state, justify="right", no_wrap=True, min_width=len(state))
+        for head, width in zip(heads, widths, strict=True):
+            # Numbers are told whole, whatever is left for the names.
+            table.add_column(head, justify="right", no_wrap=True, min_width=width)
         for queue, counts in sorted(shown.items()):
             cells = [Text(str(counts[state])) for state in _STATES]
             if counts["paused"]:

@@ -48,8 +48,36 @@ def test_numbers_are_whole_and_names_are_what_they_are(width: int) -> None:
     assert "1 of 3" in text
 
 
+def test_a_narrow_terminal_has_every_number() -> None:
+    lines = picture(50, 24)
+    assert max(map(len, lines)) <= 50
+    assert "\n".join(lines).count("12345") == len(STATES)
+
+
 @pytest.mark.parametrize("height", [16, 24, 60])
 def test_the_last_events_have_their_place_however_many_jobs_run(height: int) -> None:
     lines = picture(100, height)
     assert len(lines) <= height
     assert [line.split()[-1] for line in lines[-3:]] == ["27", "28", "29"]
+
+
+def test_of_many_queues_those_with_work_are_shown_and_there_is_room_for_jobs() -> None:
+    board = Board("workers")
+    idle = dict.fromkeys(STATES, 0) | {"paused": 0}
+    counts = {f"queue{n:02}": dict(idle) for n in range(40)}
+    counts["queue33"]["waiting"] = 7
+    job = JobRecord("a-job", "greet", "greet", {}, JobOptions(), int(time.time() * 1000))
+    board._snapshot = Snapshot(counts, [job], "")
+    for n in range(9):
+        board.note(f"note {n}")
+    out = Console(width=100, height=24, file=io.StringIO(), color_system=None)
+    board._console = out
+    out.print(board.picture(24))
+    assert isinstance(out.file, io.StringIO)
+    text = out.file.getvalue()
+
+    assert len(text.splitlines()) <= 24
+    assert "queue33" in text
+    assert "a-job" in text
+    assert "note 8" in text
+    assert "… and 32 more queues" in text
