@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.redis_server import stop_shared
+
+# Under `nohup` a hang-up is ignored, which what a test starts inherits; a handler it does not.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 # A variable of the allow-list's prefix, so that workers and what they start carry it too.
 _COOKIE = "XDG_NQ_TEST_SESSION"
