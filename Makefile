@@ -38,6 +38,11 @@ demo: $(READY)  ## the whole way: export three notebooks, scan, run the flow in 
 redis-server:
 	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing redis-server" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server >/dev/null; } || { echo "make: the tests need a real Redis, and there is no 'redis-server' here; on Debian: sudo apt-get install --no-install-recommends redis-server"; exit 1; }
 
+# What shows that a job is on the disk before it is accepted.
+.PHONY: strace
+strace:
+	@command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing strace" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends strace >/dev/null; } || { echo "make: the tests look at what reaches the disk, and there is no 'strace' here; on Debian: sudo apt-get install --no-install-recommends strace"; exit 1; }
+
 # The browser in which JupyterLab is tested: Debian's own.
 .PHONY: chromium browser
 chromium:
@@ -46,7 +51,7 @@ chromium:
 browser: $(READY) chromium  ## JupyterLab in a real browser, as a person uses it
 	@$(BIN)/python -m pytest -q -m browser tests/browser
 
-test: $(READY) $(NODE_READY) redis-server chromium  ## all tests, and the notebooks' stored outputs twice: in one process, in two side by side
+test: $(READY) $(NODE_READY) redis-server strace chromium  ## all tests, and the notebooks' stored outputs twice: in one process, in two side by side
 	@$(BIN)/python -m pytest
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env notebooks
 	@$(BIN)/python -m pytest --quiet --nbval --nbval-current-env -n 2 --dist loadscope --nbval-sanitize-with=nbtools/nbval-sanitize.cfg notebooks
@@ -69,7 +74,7 @@ fmt: $(READY)  ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-cov: $(READY) $(NODE_READY) redis-server chromium  ## test coverage, children included
+cov: $(READY) $(NODE_READY) redis-server strace chromium  ## test coverage, children included
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY) $(NODE_READY) redis-server  ## what a job costs, as ratios to a bare Python
