@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import subprocess
@@ -129,6 +130,78 @@ async def test_a_partition_of_eight_seconds_loses_nothing(
     await check_all(manager, ids, 60)
     print(f"\n8 s without Redis: 300 jobs, {work.runs.total()} runs")
     assert work.runs.total() <= 310
+
+
+class Proxy:
+    """Stands between a manager and Redis: everything takes its time, and may be held back.
+
+    Attributes:
+        url: Its own address.
+        flows: Cleared while nothing gets through.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to, self.flows = port, asyncio.Event()
+        self.flows.set()
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65_536):
+                await asyncio.sleep(random.uniform(0, 0.04))
+                await self.flows.wait()
+                sink.write(data)
+                await sink.drain()
+            sink.close()
+
+
+async def test_a_slow_network_that_is_cut_for_eight_seconds_loses_nothing(
+    redis: PrivateRedis, fleet: Fleet
+) -> None:
+    """Faults 63: up to 40 ms each way; what was sent before the cut arrives after it."""
+    proxy, work, producer = Proxy(redis.port), Counting(0.03), fleet.manager(Stalling())
+    await proxy.start()
+    slow = Fleet(proxy.url)
+    slow.prefix = fleet.prefix
+    try:
+        ids = await enqueue_many(producer, 300, attempts=2)
+        for manager in (slow.manager(Stalling()), slow.manager(Stalling())):
+            await manager.register_worker("q", "a", work, {"concurrency": 5})
+        async with asyncio.timeout(60):
+            while work.runs.total() < 50:  # noqa: ASYNC110 a handler has no event
+                await asyncio.sleep(0.01)
+        proxy.flows.clear()
+        await asyncio.sleep(8)
+        proxy.flows.set()
+        await check_all(producer, ids, 90)
+    finally:
+        await slow.close()
+    print(f"\n0 to 40 ms each way, cut for 8 s: 300 jobs, {work.runs.total()} runs")
+    assert work.runs.total() <= 310
+
+
+async def test_a_loop_that_is_blocked_for_forty_seconds_costs_no_second_run(fleet: Fleet) -> None:
+    """Faults 65, with the times of production; another manager looks for lost jobs meanwhile."""
+    manager = fleet.manager(Stalling())
+    blocked = await fleet.process(Stalling())
+    job_id = await manager.enqueue("q", "a", {"do": "block", "s": 40}, {"attempts": 3})
+    await fleet.until_begun(job_id)
+    await manager.register_worker("q", "other", echo)
+
+    job = await ended(manager, job_id, 60)
+
+    assert blocked is not None
+    runs = await fleet.runs()
+    print(f"\na loop blocked for 40 s: {job.state}, {runs[job_id]} run")
+    assert (job.state, job.attempts_made, runs[job_id]) == ("completed", 1, 1)
 
 
 async def test_five_thousand_jobs_survive_a_redis_that_dies_and_hangs(
