@@ -142,6 +142,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self._to, self.flows = port, asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
         self.flows.set()
 
     async def start(self) -> None:
@@ -149,8 +150,17 @@ class Proxy:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
 
+    async def stop(self) -> None:
+        """Listen no more, and end every connection."""
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers += [writer, back]
         await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -184,6 +194,7 @@ async def test_a_slow_network_that_is_cut_for_eight_seconds_loses_nothing(
         await check_all(producer, ids, 90)
     finally:
         await slow.close()
+        await proxy.stop()
     print(f"\n0 to 40 ms each way, cut for 8 s: 300 jobs, {work.runs.total()} runs")
     assert work.runs.total() <= 310
 
