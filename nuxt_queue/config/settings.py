@@ -14,12 +14,11 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from nuxt_queue.config.bounds import MAX_MS
 from nuxt_queue.errors import ConfigError
 
 __all__ = ["MAX_MS", "SUSPICIOUS_MS", "Settings", "closest", "plain_json", "suspicious_ms"]
 
-# 24 days: beyond it the timers of Node overflow and fire at once.
-MAX_MS = 2**31 - 1
 # Nobody gives a worker less than a second; whoever writes 30 means seconds.
 SUSPICIOUS_MS = 1_000
 

@@ -20,11 +20,11 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from nuxt_queue.config.bounds import MAX_AGE_S, MAX_COUNT, MAX_MS, MAX_PRIORITY
 from nuxt_queue.errors import QueueError
 from nuxt_queue.services.cron import next_time
 
 __all__ = [
-    "MAX_DELAY_MS",
     "Backoff",
     "JobOptions",
     "KeepJobs",
@@ -33,9 +33,6 @@ __all__ = [
     "StartWindow",
     "WorkerOptions",
 ]
-
-# 24 days: beyond, 2 ** attempts overflows the timers of the event loop, and of Node.
-MAX_DELAY_MS = 2**31 - 1
 
 
 _UNION_MEMBERS = ("bool", "int", "KeepJobs", "constrained-int")
@@ -92,8 +89,12 @@ class _Options(BaseModel):
 
     @classmethod
     def _sentence(cls, error: ValidationError) -> str:
-        # Of a union's members, the one that came furthest is the one that was meant.
-        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
+        # Of a union's members, the one that came furthest is the one that was meant: deepest into
+        # the value, or beyond its type.
+        first = max(
+            error.errors(include_url=False),
+            key=lambda each: (len(each["loc"]), not each["type"].endswith("_type")),
+        )
         # A union adds the name of the member it tried to the place.
         name = ".".join(str(part) for part in first["loc"] if part not in _UNION_MEMBERS)
         if first["type"] != "extra_forbidden" or len(first["loc"]) > 1:
@@ -110,7 +111,7 @@ class Backoff(_Options):
     kind: ClassVar[str] = "backoff"
 
     type: Literal["fixed", "exponential"] = "fixed"
-    delay_ms: int = Field(default=0, ge=0)
+    delay_ms: int = Field(default=0, ge=0, le=MAX_MS)
 
 
 class KeepJobs(_Options):
@@ -123,8 +124,8 @@ class KeepJobs(_Options):
 
     kind: ClassVar[str] = "removal"
 
-    age: int | None = Field(default=None, ge=0)
-    count: int | None = Field(default=None, ge=0)
+    age: int | None = Field(default=None, ge=0, le=MAX_AGE_S)
+    count: int | None = Field(default=None, ge=0, le=MAX_COUNT)
 
     @classmethod
     def of(cls, kept: Kept) -> KeepJobs:
@@ -151,10 +152,10 @@ class Repeat(_Options):
     kind: ClassVar[str] = "repeat"
 
     pattern: str | None = None
-    every_ms: int | None = Field(default=None, ge=1, le=MAX_DELAY_MS)
+    every_ms: int | None = Field(default=None, ge=1, le=MAX_MS)
     tz: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    count: int = Field(default=0, ge=0)
+    limit: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+    count: int = Field(default=0, ge=0, le=MAX_COUNT)
 
     @model_validator(mode="before")
     @classmethod
@@ -196,8 +197,8 @@ class Limiter(_Options):
 
     kind: ClassVar[str] = "limiter"
 
-    max: int = Field(ge=1)
-    duration_ms: int = Field(ge=1, le=MAX_DELAY_MS)
+    max: int = Field(ge=1, le=MAX_COUNT)
+    duration_ms: int = Field(ge=1, le=MAX_MS)
 
 
 @dataclass(slots=True)
@@ -224,7 +225,7 @@ class StartWindow:
         return 0
 
 
-Kept = bool | Annotated[int, Field(ge=0)] | KeepJobs
+Kept = bool | Annotated[int, Field(ge=0, le=MAX_COUNT)] | KeepJobs
 
 
 class JobOptions(_Options):
@@ -246,12 +247,12 @@ class JobOptions(_Options):
 
     kind: ClassVar[str] = "job"
 
-    attempts: int = Field(default=1, ge=0, le=2**31 - 1)
+    attempts: int = Field(default=1, ge=0, le=MAX_COUNT)
     backoff: Backoff = Backoff()
-    delay_ms: int = Field(default=0, ge=0, le=MAX_DELAY_MS)
-    priority: int = Field(default=0, ge=0, le=2**21)  # BullMQ's limit
+    delay_ms: int = Field(default=0, ge=0, le=MAX_MS)
+    priority: int = Field(default=0, ge=0, le=MAX_PRIORITY)
     job_id: str | None = Field(default=None, min_length=1)
-    timeout_ms: int | None = Field(default=None, gt=0, le=MAX_DELAY_MS)
+    timeout_ms: int | None = Field(default=None, gt=0, le=MAX_MS)
     remove_on_complete: Kept = False
     remove_on_fail: Kept = False
     lifo: bool = False
@@ -279,7 +280,7 @@ class JobOptions(_Options):
         """Return the wait before the next attempt, when `attempts_made` have failed."""
         doublings = 0 if self.backoff.type == "fixed" else attempts_made - 1
         # 31 doublings reach the limit from 1 ms.
-        return min(self.backoff.delay_ms << min(doublings, 31), MAX_DELAY_MS)
+        return min(self.backoff.delay_ms << min(doublings, 31), MAX_MS)
 
 
 class WorkerOptions(_Options):
@@ -304,8 +305,8 @@ class WorkerOptions(_Options):
 
     runtime: str | None = None
     path: Path | None = Field(default=None, strict=False)
-    concurrency: int = Field(default=1, ge=1)
-    timeout_ms: int | None = Field(default=None, gt=0, le=MAX_DELAY_MS)
+    concurrency: int = Field(default=1, ge=1, le=MAX_COUNT)
+    timeout_ms: int | None = Field(default=None, gt=0, le=MAX_MS)
     subscribes: tuple[str, ...] = Field(default=(), strict=False)
     autorun: bool = True
     process: Literal["spawn", "fork", "reuse"] = "spawn"

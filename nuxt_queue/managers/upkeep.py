@@ -7,13 +7,13 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from nuxt_queue.config.bounds import MAX_COUNT
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 
 __all__ = ["Upkeep", "check_page", "check_removal", "check_retry", "check_states"]
 
 # A time of a repeated job plans the next before its handler runs: how often to look for that.
-_MOST = 2**63
 _TRIES, _PLANNED_S = 10, 0.02
 
 
@@ -105,8 +105,8 @@ def check_states(states: Sequence[JobState] | None) -> frozenset[JobState]:
 def check_page(limit: int | None, offset: int) -> None:
     """Raise QueueError for a page that there cannot be."""
     for name, value in (("limit", limit), ("offset", offset)):
-        if value is not None and not 0 <= value < _MOST:
-            raise QueueError(f"{name} is {value}; expected a whole number of 0 or more")
+        if value is not None and not 0 <= value <= MAX_COUNT:
+            raise QueueError(f"{name} is {value}; expected a whole number from 0 to {MAX_COUNT}")
 
 
 def check_retry(queue: str, job_id: str, job: JobRecord | None) -> None:

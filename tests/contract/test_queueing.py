@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nuxt_queue.config.bounds import MAX_AGE_S, MAX_COUNT, MAX_MS, MAX_PRIORITY
 from nuxt_queue.errors import QueueError, ValuePathError
 from nuxt_queue.managers import JobOptions, QueueEvent
 from nuxt_queue.services.context import JobContext
@@ -210,8 +211,39 @@ async def test_jobs_are_listed_by_state_and_by_page(bench: Bench) -> None:
     with pytest.raises(QueueError, match='unknown job state "done"; known: waiting'):
         await bench.manager.get_jobs("q", ["done"])  # type: ignore[list-item]  # a wrong state is the point
     for limit, offset in ((-1, 0), (1, -1), (2**70, 0)):
-        with pytest.raises(QueueError, match="expected a whole number of 0 or more"):
+        with pytest.raises(QueueError, match="expected a whole number from 0 to"):
             await bench.manager.get_jobs("q", None, limit, offset)
+
+
+async def test_the_largest_numbers_that_may_be_asked_for_are_held(bench: Bench) -> None:
+    keep = {"age": MAX_AGE_S, "count": MAX_COUNT}
+    largest = {
+        "attempts": MAX_COUNT,
+        "backoff": {"type": "exponential", "delay": MAX_MS},
+        "priority": MAX_PRIORITY,
+        "timeout": MAX_MS,
+        "removeOnComplete": keep,
+        "removeOnFail": keep,
+    }
+    await bench.manager.register_worker(
+        "q",
+        "a",
+        echo,
+        {"concurrency": 2, "limiter": {"max": MAX_COUNT, "duration": MAX_MS}},
+    )
+
+    done = await bench.run("q", "a", 1, **largest)
+    later = await bench.manager.enqueue("q", "a", 2, {**largest, "delay": MAX_MS})
+    coming = await bench.manager.enqueue(
+        "q", "a", 3, {"repeat": {"every": MAX_MS, "limit": MAX_COUNT}}
+    )
+
+    assert done.state == "completed"
+    assert done.opts.to_wire() == largest
+    for job_id in (later, coming):
+        assert (await bench.until_state("q", job_id, "delayed")).id == job_id
+    assert len(await bench.manager.get_jobs("q", None, MAX_COUNT, 0)) == 3
+    assert await bench.manager.get_jobs("q", None, MAX_COUNT, MAX_COUNT) == []
 
 
 async def test_a_job_that_is_to_be_kept_for_no_time_is_not_kept(bench: Bench) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from nuxt_queue.config.bounds import MAX_AGE_S, MAX_COUNT, MAX_MS, MAX_PRIORITY
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.options import (
-    MAX_DELAY_MS,
     Backoff,
     JobOptions,
     Limiter,
@@ -23,7 +23,7 @@ from nuxt_queue.managers.options import (
         (Backoff(), [0, 0, 0]),
         (Backoff(delay_ms=7), [7, 7, 7]),
         (Backoff(type="exponential", delay_ms=10), [10, 20, 40]),
-        (Backoff(type="exponential", delay_ms=MAX_DELAY_MS), [MAX_DELAY_MS] * 3),
+        (Backoff(type="exponential", delay_ms=MAX_MS), [MAX_MS] * 3),
     ],
 )
 def test_the_wait_before_the_next_attempt(backoff: Backoff, waits_ms: list[int]) -> None:
@@ -35,7 +35,7 @@ def test_the_wait_before_the_next_attempt(backoff: Backoff, waits_ms: list[int])
 def test_an_exponential_wait_stays_within_what_a_timer_can_hold() -> None:
     options = JobOptions(backoff=Backoff(type="exponential", delay_ms=1))
 
-    assert options.retry_delay_ms(10_000) == MAX_DELAY_MS
+    assert options.retry_delay_ms(10_000) == MAX_MS
 
 
 def test_options_survive_the_wire() -> None:
@@ -56,6 +56,72 @@ def test_options_survive_the_wire() -> None:
     assert options.to_wire() == raw
     assert JobOptions.read(options, refused={}) == options
     assert options.backoff == Backoff(type="exponential", delay_ms=100)
+
+
+LARGEST_OF_A_JOB: list[tuple[str, dict[str, Any], int]] = [
+    ("attempts", {}, MAX_COUNT),
+    ("backoff", {}, MAX_MS),
+    ("delay", {}, MAX_MS),
+    ("priority", {}, MAX_PRIORITY),
+    ("timeout", {}, MAX_MS),
+    ("removeOnComplete", {}, MAX_COUNT),
+    ("removeOnFail", {}, MAX_COUNT),
+    ("removeOnComplete.age", {}, MAX_AGE_S),
+    ("removeOnComplete.count", {}, MAX_COUNT),
+    ("removeOnFail.age", {}, MAX_AGE_S),
+    ("removeOnFail.count", {}, MAX_COUNT),
+    ("backoff.delay", {"type": "exponential"}, MAX_MS),
+    ("repeat.every", {}, MAX_MS),
+    ("repeat.limit", {"every": 1}, MAX_COUNT),
+    ("repeat.count", {"every": 1}, MAX_COUNT),
+]
+LARGEST_OF_A_WORKER: list[tuple[str, dict[str, Any], int]] = [
+    ("concurrency", {}, MAX_COUNT),
+    ("timeout", {}, MAX_MS),
+    ("limiter.max", {"duration": 1}, MAX_COUNT),
+    ("limiter.duration", {"max": 1}, MAX_MS),
+]
+LARGEST: list[tuple[type[JobOptions | WorkerOptions], str, dict[str, Any], int]] = [
+    *((JobOptions, *each) for each in LARGEST_OF_A_JOB),
+    *((WorkerOptions, *each) for each in LARGEST_OF_A_WORKER),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "beside", "most"), LARGEST, ids=[f"{k.__name__} {n}" for k, n, *_ in LARGEST]
+)
+def test_a_number_that_an_engine_cannot_hold_is_refused_by_name(
+    kind: type[JobOptions | WorkerOptions], name: str, beside: dict[str, Any], most: int
+) -> None:
+    option, _, part = name.partition(".")
+
+    def given(number: int) -> dict[str, Any]:
+        return {option: {**beside, part: number} if part else number}
+
+    kind.read(given(most), refused={})
+    for number in (most + 1, 10**16, 2**63, 2**64):
+        with pytest.raises(QueueError, match=f'option "{option}.*less than or equal to {most}'):
+            kind.read(given(number), refused={})
+
+
+def test_no_number_of_an_option_is_without_a_bound() -> None:
+    """What the schema says: a number without a maximum is one that some engine cannot hold."""
+    without: list[str] = []
+
+    def look(place: str, schema: Any) -> None:
+        if isinstance(schema, dict):
+            if schema.get("type") == "integer" and "maximum" not in schema:
+                without.append(place)
+            for key, value in schema.items():
+                look(f"{place}.{key}", value)
+        elif isinstance(schema, list):
+            for value in schema:
+                look(place, value)
+
+    look("job", JobOptions.model_json_schema())
+    look("worker", WorkerOptions.model_json_schema())
+
+    assert without == []
 
 
 def test_the_hosts_short_backoff_is_a_fixed_one() -> None:
