@@ -90,6 +90,9 @@ class JobDefaults(Settings):
     )
     timeout: Milliseconds | None = Field(None, description=_A_TIME)
     lifo: bool | None = Field(None, description="true or false")
+    keep_logs: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="a whole number of 0 or more"
+    )
     remove_on_complete: Kept = Field(default=None, validate_default=False, description=_KEPT)
     remove_on_fail: Kept = Field(default=None, validate_default=False, description=_KEPT)
     repeat: Repeat | None = Field(None, description="{cron | every, limit, tz}")

@@ -21,7 +21,7 @@ from nuxt_queue.managers.clock import Clock
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.values import to_json
-from nuxt_queue.services.context import ContextService, JobHandler
+from nuxt_queue.services.context import ContextService, JobHandler, KeepLog
 from nuxt_queue.services.events import EventBus
 
 __all__ = ["Attempt", "Completed", "Failed", "Interrupted", "Outcome", "Work"]
@@ -91,6 +91,7 @@ class Attempt:
         contexts: Answers the handler's calls.
         bus: Where the step's events go.
         clock: Measures the timeout.
+        keep_log: Gets each log line, to keep it with the job.
     """
 
     def __init__(
@@ -100,10 +101,11 @@ class Attempt:
         contexts: ContextService,
         bus: EventBus,
         clock: Clock,
+        keep_log: KeepLog,
     ) -> None:
         self.job, self._find = job, find
         self._contexts, self._bus, self._clock = contexts, bus, clock
-        self._steps = contexts.steps
+        self._keep_log, self._steps = keep_log, contexts.steps
         self._scope = job.scope()
         self._running: asyncio.Task[Any] | None = None
         self._stopped_by: WorkerTimeoutError | Interrupted | None = None
@@ -146,7 +148,8 @@ class Attempt:
             raise asyncio.CancelledError
         work = self._find()
         call = work.handler(
-            self.job.for_handler(work.subscribes), self._contexts.for_job(self._scope)
+            self.job.for_handler(work.subscribes),
+            self._contexts.for_job(self._scope, self._keep_log),
         )
         if not inspect.isawaitable(call):
             raise TypeError(

@@ -15,6 +15,7 @@ from nuxt_queue.errors import JobError, QueueClosedError, QueueError
 from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome, Work
 from nuxt_queue.managers.clock import Clock, LoopClock
 from nuxt_queue.managers.jobs import JobRecord, next_time_of
+from nuxt_queue.managers.log_writer import LogWriter
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
 from nuxt_queue.managers.queue_events import QueueEvents, QueueListener
 from nuxt_queue.managers.upkeep import Upkeep
@@ -66,6 +67,8 @@ class WorkerManager(Upkeep):
     """Before a job runs again of which could not be kept what it means for its flow."""
     cancel_s: ClassVar[float] = 10.0
     """After the grace: what a cancelled handler gets to kill its process and clean up."""
+    log_s: ClassVar[float] = 2.0
+    """How long the end of a job waits for its log lines to be kept."""
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class WorkerManager(Upkeep):
         self._registered: list[WorkerInfo] = []
         self._clock = clock or LoopClock()
         self._events = QueueEvents()
+        self._logs = LogWriter(self._keep_logs)
         self._workers: dict[str, QueueWorker] = {}
         self._attempts: set[Attempt] = set()
         self._attempt_ended = asyncio.Event()
@@ -241,6 +245,7 @@ class WorkerManager(Upkeep):
         if not await self._settle(0 if at_once else grace_s):
             await self._interrupt_all(_AGAIN_S if at_once else self.cancel_s)
         self._closed = True
+        await self._logs.close(self.log_s)
         await self._shut()
         await self._events.drain(self.cancel_s)
         for info in self._registered:
@@ -249,6 +254,10 @@ class WorkerManager(Upkeep):
     @abstractmethod
     async def _add(self, job: JobRecord) -> str:
         """Keep a checked job, or find the one that has its id; return the id."""
+
+    @abstractmethod
+    async def _keep_logs(self, job: JobRecord, lines: list[str], keep: int) -> None:
+        """Add lines to the log of a job and keep so many, the newest; none if it is gone."""
 
     @abstractmethod
     async def _worker_changed(self, queue: str) -> None:
@@ -286,7 +295,8 @@ class WorkerManager(Upkeep):
                 raise refusal
             return self._workers[job.queue].work(job.name)
 
-        attempt = Attempt(job, find, self._contexts, self.bus, self._clock)
+        log = self._logs.of(job)
+        attempt = Attempt(job, find, self._contexts, self.bus, self._clock, log.take)
         self._attempts.add(attempt)
         try:
             return await attempt.run()
@@ -294,6 +304,8 @@ class WorkerManager(Upkeep):
             _log.exception("job %s of queue %s has to run again", job.id, job.queue)
             return Interrupted(self.unkept_retry_ms)
         finally:
+            # Before the outcome: who sees that a job has ended finds its log complete.
+            await log.finish(self.log_s)
             self._attempts.discard(attempt)
             self._attempt_ended.set()
 

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import heapq
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.attempt import Completed, Failed
 from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
+from nuxt_queue.managers.job_logs import LogRecord, page_of
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import KeepJobs, StartWindow
 from nuxt_queue.managers.queue_events import QueueEvent
@@ -83,6 +84,13 @@ class MemoryWorkerManager(WorkerManager):
         found = Counter(kept.state_of(job) for job in kept.jobs.values()) if kept else Counter()
         return {state: found[state] for state in JOB_STATES}
 
+    async def get_job_logs(
+        self, queue: str, job_id: str, start: int = 0, end: int = -1
+    ) -> list[LogRecord]:
+        """Return log lines of a job, the oldest first."""
+        kept = self._queues.get(queue)
+        return page_of(list(kept.logs.get(job_id, ())) if kept else [], start, end)
+
     async def pause(self, queue: str) -> None:
         """Start no more jobs of a queue; running ones finish."""
         kept = self._queue(queue)
@@ -135,6 +143,14 @@ class MemoryWorkerManager(WorkerManager):
         kept.jobs[job.id] = job
         self._wait_or_delay(kept, job, job.opts.delay_ms)
         return job.id
+
+    async def _keep_logs(self, job: JobRecord, lines: list[str], keep: int) -> None:
+        kept = self._queue(job.queue)
+        if job.id in kept.jobs:
+            log = kept.logs.setdefault(job.id, deque())
+            log.extend(lines)
+            for _ in range(len(log) - keep):
+                log.popleft()
 
     async def _worker_changed(self, queue: str) -> None:
         self._pump(self._queue(queue))
@@ -240,6 +256,7 @@ class _Queue:
         self.paused = False
         self.active = 0
         self.jobs: dict[str, JobRecord] = {}
+        self.logs: dict[str, deque[str]] = {}
         self.timers: dict[str, Timer] = {}
         self.window = StartWindow()
         self.next_start: Timer | None = None  # when the limiter lets another job start
@@ -277,7 +294,7 @@ class _Queue:
         heapq.heapify(self._ready)
         for ended in self._finished.values():
             ended.pop(job.id, None)
-        del self.jobs[job.id]
+        self._drop(job.id)
 
     def reopen(self, job: JobRecord) -> None:
         """Let a job that has ended be one that has not, in its old place among all."""
@@ -288,7 +305,7 @@ class _Queue:
         """Remember a job that has ended, and of those that ended like it the ones to keep."""
         ended = self._finished[job.state]
         if keep.count == 0:  # it goes, and takes no other along
-            del self.jobs[job.id]
+            self._drop(job.id)
             return
         ended[job.id] = None
         count = most if keep.count is None else min(keep.count, most)
@@ -298,7 +315,12 @@ class _Queue:
             oldest = job.finished_on - keep.age * 1000
             stale += [i for i in ended if (self.jobs[i].finished_on or 0) <= oldest]
         for job_id in dict.fromkeys(stale):
-            del ended[job_id], self.jobs[job_id]
+            del ended[job_id]
+            self._drop(job_id)
+
+    def _drop(self, job_id: str) -> None:
+        del self.jobs[job_id]
+        self.logs.pop(job_id, None)
 
     def state_of(self, job: JobRecord) -> JobState:
         """Return a job's state as others see it."""

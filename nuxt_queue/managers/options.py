@@ -242,6 +242,7 @@ class JobOptions(_Options):
             of the last seconds and no more than that many.
         remove_on_fail: The same for when it failed.
         lifo: Run it before what already waits at no priority.
+        keep_logs: How many of its log lines are kept with it, the newest; 1,000 unless given.
         repeat: When it comes again.
     """
 
@@ -256,6 +257,7 @@ class JobOptions(_Options):
     remove_on_complete: Kept = False
     remove_on_fail: Kept = False
     lifo: bool = False
+    keep_logs: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     repeat: Repeat | None = None
 
     @field_validator("backoff", mode="before")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from nuxt_queue.config.bounds import MAX_COUNT
 from nuxt_queue.errors import QueueError
+from nuxt_queue.managers.job_logs import LogRecord
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 
 __all__ = ["Upkeep", "check_page", "check_removal", "check_retry", "check_states"]
@@ -41,6 +42,24 @@ class Upkeep(ABC):
     @abstractmethod
     async def get_job_counts(self, queue: str) -> dict[str, int]:
         """Return the number of jobs in each of the six states."""
+
+    @abstractmethod
+    async def get_job_logs(
+        self, queue: str, job_id: str, start: int = 0, end: int = -1
+    ) -> list[LogRecord]:
+        """Return log lines of a job, all its attempts together, the oldest first.
+
+        The newest `keepLogs` lines are kept with the job and removed with it.
+
+        Args:
+            queue: The queue.
+            job_id: The job.
+            start: The first line, counted from 0; from the end if negative, as in BullMQ.
+            end: The last one, itself included.
+
+        Returns:
+            The lines; none of a job that has logged nothing or is not kept.
+        """
 
     @abstractmethod
     async def retry_job(self, queue: str, job_id: str) -> None:

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Protocol
 
 from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError
 from nuxt_queue.rpc import methods
-from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import StateStore
 
-__all__ = ["ContextService", "FlowControl", "FlowSteps", "JobContext", "JobHandler"]
+__all__ = ["ContextService", "FlowControl", "FlowSteps", "JobContext", "JobHandler", "KeepLog"]
 
 
 class FlowControl(Protocol):
@@ -84,6 +84,7 @@ class FlowSteps(Protocol):
 
 
 _Answer = Callable[[Any, dict[str, Any]], Awaitable[Any]]
+KeepLog = Callable[[Event], None]
 
 
 class ContextService:
@@ -105,9 +106,14 @@ class ContextService:
     ) -> None:
         self.state, self.bus, self.flows, self.steps = state, bus, flows, steps
 
-    def for_job(self, scope: Scope) -> JobContext:
-        """Return the calls of one attempt of one job."""
-        return JobContext(self, scope)
+    def for_job(self, scope: Scope, keep_log: KeepLog | None = None) -> JobContext:
+        """Return the calls of one attempt of one job.
+
+        Args:
+            scope: Whose calls they are.
+            keep_log: Gets each log line, to keep it with the job.
+        """
+        return JobContext(self, scope, keep_log)
 
 
 class JobContext:
@@ -118,8 +124,10 @@ class JobContext:
         service: What they are answered from.
     """
 
-    def __init__(self, service: ContextService, scope: Scope) -> None:
-        self.service, self.scope = service, scope
+    def __init__(
+        self, service: ContextService, scope: Scope, keep_log: KeepLog | None = None
+    ) -> None:
+        self.service, self.scope, self._keep_log = service, scope, keep_log
 
     @classmethod
     def parameters(cls) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -147,9 +155,11 @@ class JobContext:
         self, level: str, message: str, metadata: Mapping[str, Any] | None = None
     ) -> None:
         """Record a log line of this job, also one that its process printed."""
-        await self.service.bus.publish(
+        event = await self.service.bus.publish(
             "log", self.scope, {**(metadata or {}), "level": level, "message": message}
         )
+        if self._keep_log is not None:
+            self._keep_log(event)
 
     @property
     def _flow_scope(self) -> str:

@@ -133,6 +133,15 @@ class Bench:
                 stop()
         return job
 
+    async def until_gone_or_ended(self, queue: str, job_id: str) -> None:
+        """Wait until a job has ended, also one that is not kept then."""
+
+        async def is_over() -> bool:
+            job = await self.manager.get_job(queue, job_id)
+            return job is None or job.state in ("completed", "failed")
+
+        await self.until(is_over)
+
     async def run(self, queue: str, job: str, data: Any = None, **opts: Any) -> JobRecord:
         """Enqueue a job and wait for its end."""
         return await self.ended(queue, await self.manager.enqueue(queue, job, data, opts))

@@ -2,8 +2,8 @@
 //
 //   node bullmq_peer.mjs produce|work|schedule PORT PREFIX QUEUE COUNT
 //
-// Job n fails when n is a multiple of 10, and has two attempts.  What became of the jobs is printed
-// as one line of JSON.
+// Job n fails when n is a multiple of 10, and has two attempts; of a multiple of 5 one log line is
+// kept.  What became of the jobs is printed as one line of JSON.
 import { Queue, Worker } from 'bullmq'
 
 const [mode, port, prefix, name, count] = process.argv.slice(2)
@@ -15,7 +15,7 @@ async function produce(queue) {
     Array.from({ length: Number(count) }, (_, n) => ({
       name: 'a',
       data: { n, text: 'ü\u2028' },
-      opts: { attempts: 2, priority: n % 3, delay: n % 7 === 0 ? 50 : 0, backoff: { type: 'fixed', delay: 5 } },
+      opts: { attempts: 2, priority: n % 3, delay: n % 7 === 0 ? 50 : 0, backoff: { type: 'fixed', delay: 5 }, ...(n % 5 === 0 && { keepLogs: 1 }) },
     })),
   )
   const told = []
@@ -33,6 +33,7 @@ async function produce(queue) {
       failedReason: job.failedReason,
       attemptsMade: job.attemptsMade,
       stacktrace: job.stacktrace.length,
+      logs: (await queue.getJobLogs(id)).logs,
       early: job.processedOn < job.timestamp + (job.opts.delay ?? 0),
     })
   }
@@ -49,6 +50,7 @@ async function work() {
     async (job) => {
       order.push(job.data.n)
       await job.updateProgress({ done: job.data.n })
+      await job.log(`Node has job ${job.data.n}`)
       if (job.data.n % 10 === 0) throw new Error(`bad ${job.data.n}`)
       return { n: job.data.n, text: job.data.text }
     },

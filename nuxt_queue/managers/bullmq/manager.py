@@ -27,6 +27,7 @@ from nuxt_queue.managers.bullmq.queue import BullMQQueue, RejectedError, Taken
 from nuxt_queue.managers.bullmq.recording import record
 from nuxt_queue.managers.bullmq.records import check_job_id, check_queue_name, may_be_a_job
 from nuxt_queue.managers.clock import Clock
+from nuxt_queue.managers.job_logs import LogRecord
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
 from nuxt_queue.managers.queue_events import QueueListener
@@ -200,6 +201,14 @@ class BullMQWorkerManager(WorkerManager):
             check_removal(queue, job_id, found)
             return found is not None and await asked.remove(job_id)
 
+    async def get_job_logs(
+        self, queue: str, job_id: str, start: int = 0, end: int = -1
+    ) -> list[LogRecord]:
+        """Return log lines of a job, the oldest first, those of `job.log` in Node among them."""
+        async with self._asked_about(queue) as asked:
+            lines = await asked.logs(job_id, start, end) if may_be_a_job(job_id) else []
+        return [LogRecord.read(line) for line in lines]
+
     async def pause(self, queue: str) -> None:
         """Start no more jobs of a queue, in any process; running ones finish."""
         async with self._asked_about(queue) as asked:
@@ -219,6 +228,10 @@ class BullMQWorkerManager(WorkerManager):
         check_job_id(job.id)
         async with self._asked_about(job.queue) as asked:
             return await asked.add(job)
+
+    async def _keep_logs(self, job: JobRecord, lines: list[str], keep: int) -> None:
+        async with self._asked_about(job.queue) as asked:
+            await asked.add_logs(job.id, lines, keep)
 
     async def _worker_changed(self, queue: str) -> None:
         if self._checking is None:

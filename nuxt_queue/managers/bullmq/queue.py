@@ -73,6 +73,19 @@ if tonumber(redis.call('HGET', KEYS[1], 'stc') or 0) > 0 then
 end
 """
 
+# As BullMQ's `addLog` does it, for many lines at once: only a job that is there has a log.  Lines
+# are sent again when the answer was lost; no two lines are the same.
+#
+# KEYS: the job, its log.  ARGV: how many lines are kept, the lines.
+_LOG = """
+if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('LINDEX', KEYS[2], -1) ~= ARGV[#ARGV] then
+  for i = 2, #ARGV do
+    redis.call('RPUSH', KEYS[2], ARGV[i])
+  end
+  redis.call('LTRIM', KEYS[2], -tonumber(ARGV[1]), -1)
+end
+"""
+
 _WAITING = ("wait", "prioritized", "waiting-children", "paused")  # the last until BullMQ 5
 _PLACES: Mapping[JobState, Sequence[str]] = {
     "waiting": _WAITING,
@@ -82,6 +95,7 @@ _PLACES: Mapping[JobState, Sequence[str]] = {
     "failed": ("failed",),
     "delayed": ("delayed",),
 }
+_LINES = 1_000  # of a log, in one message to Redis
 _LOOK_S = 1.0  # between two looks at whether a queue has a global concurrency
 _SENDING_MS = 20  # from the look at the clock to the script's arguments
 _NEVER = 2**31  # so often a job may stall before BullMQ's script judges it: we judge ourselves
@@ -143,6 +157,7 @@ class BullMQQueue:
         self._hold = client.register_script(_HOLD)
         self._find = client.register_script(_FIND)
         self._judge = client.register_script(_JUDGE)
+        self._log = client.register_script(_LOG)
         self._look_at, self._is_limited = 0.0, False  # by a global concurrency of the queue
         self._to_wait = client.register_script(loadScript("moveJobFromActiveToWait-9.lua"))
 
@@ -263,6 +278,18 @@ class BullMQQueue:
         found = [name for name, at in zip(names, places, strict=True) if at is not None]
         state: JobState = found[0] if found else "paused" if paused else "waiting"
         return seen_record_of(self.name, job_id, fields, state)
+
+    async def add_logs(self, job_id: str, lines: Sequence[str], keep: int) -> None:
+        """Add lines to the log of a job and keep so many, the newest."""
+        key = f"{self._base}{job_id}"
+        for first in range(0, len(lines), _LINES):
+            args = [keep, *lines[first : first + _LINES]]
+            await self._log(keys=[key, f"{key}:logs"], args=args)
+
+    async def logs(self, job_id: str, start: int, end: int) -> Sequence[str]:
+        """Return a part of the log of a job, the oldest line first."""
+        found: Sequence[str] = await self._client.lrange(f"{self._base}{job_id}:logs", start, end)
+        return found
 
     async def list(self, states: Sequence[JobState], most: int | None) -> list[JobRecord]:
         """Return the jobs of some states, of each the first, state by state in BullMQ's order."""

@@ -26,6 +26,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_KEEP_LOGS = "kl"  # as BullMQ shortens it
 _TIMES = ("timestamp", "processedOn", "finishedOn")
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError)
 # Forms of Node's that we have no word for; BullMQ's scripts read them in the job, and do it.
@@ -71,6 +72,8 @@ def may_be_a_job(job_id: str) -> bool:
 def kept_options(options: JobOptions) -> dict[str, Any]:
     """Return a job's options as BullMQ reads them: what was given and nothing else."""
     kept = options.to_wire()
+    if "keepLogs" in kept:
+        kept[_KEEP_LOGS] = kept.pop("keepLogs")
     if "backoff" in kept:
         kept["backoff"] = {"type": options.backoff.type, "delay": options.backoff.delay_ms}
     return kept
@@ -126,7 +129,8 @@ def record_of(queue: str, job_id: str, fields: Mapping[str, str], state: JobStat
 def _options(raw: Mapping[str, Any]) -> JobOptions:
     """Read the options that another producer may have written: what we do not know is its own."""
     found: dict[str, Any] = {}
-    for alias, value in raw.items():
+    for kept, value in raw.items():
+        alias = "keepLogs" if kept == _KEEP_LOGS else kept
         name = _NAMES.get(alias)
         if name is None or value is None:
             continue

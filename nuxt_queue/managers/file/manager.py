@@ -16,10 +16,11 @@ from nuxt_queue.errors import JobError, JobStalledError, QueueStorageError
 from nuxt_queue.managers.attempt import Completed, Failed, Outcome
 from nuxt_queue.managers.base import LOST, WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
-from nuxt_queue.managers.file import event_log, job_rows, job_table
+from nuxt_queue.managers.file import event_log, job_log, job_rows, job_table
 from nuxt_queue.managers.file.job_rows import Claim
 from nuxt_queue.managers.file.job_table import Want
 from nuxt_queue.managers.file.lease import Lease
+from nuxt_queue.managers.job_logs import LogRecord, page_of
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.queue_events import QueueEvent, QueueListener
 from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
@@ -137,6 +138,13 @@ class FileWorkerManager(WorkerManager):
 
         return await self._database.write(remove)
 
+    async def get_job_logs(
+        self, queue: str, job_id: str, start: int = 0, end: int = -1
+    ) -> list[LogRecord]:
+        """Return log lines of a job, the oldest first."""
+        lines = await self._database.read(lambda db: job_log.read(db, queue, job_id))
+        return page_of(lines, start, end)
+
     async def pause(self, queue: str) -> None:
         """Start no more jobs of a queue, in any process; running ones finish."""
         await self._set_paused(queue, paused=True)
@@ -170,6 +178,10 @@ class FileWorkerManager(WorkerManager):
         if await self._database.write(add):
             self._tell(event)
         return job.id
+
+    async def _keep_logs(self, job: JobRecord, lines: list[str], keep: int) -> None:
+        # Behind what was written before, and before the outcome: nobody has to wait for the disk.
+        await self._database.post(lambda db: job_log.add(db, job.queue, job.id, lines, keep))
 
     async def _worker_changed(self, queue: str) -> None:  # noqa: ARG002 all queues have one loop
         await self._lease.begin()

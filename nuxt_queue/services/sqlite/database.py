@@ -23,6 +23,7 @@ from nuxt_queue.services.sqlite.location import (
     prepare_directory,
     storage_error,
 )
+from nuxt_queue.services.sqlite.schema import ADDED
 
 __all__ = ["Database", "Durability", "Work"]
 
@@ -96,6 +97,7 @@ class Database:
             make_file(self.path)
             self._identity = in_use.opened(self.path)
             self._db = self._connect()
+            self._complete()
         self._thread = threading.Thread(target=self._serve, name="nuxt-queue file", daemon=True)
         self._thread.start()
 
@@ -198,6 +200,15 @@ class Database:
         except sqlite3.Error as error:
             raise storage_error(self.path, error) from None
         return db
+
+    def _complete(self) -> None:
+        """Make the tables that a file of an earlier release does not have."""
+        try:
+            self._db.executescript(ADDED)
+        except sqlite3.Error as error:
+            self._db.close()
+            in_use.closed(self._identity)
+            raise storage_error(self.path, error) from None
 
     # Everything below runs in the thread.
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
+__all__ = ["ADDED", "APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID = 0x4E515545  # "NQUE" in the header: whose file it is
 VERSION = 1  # raise it with every change of the tables that an older release could not use
+
+# What a file of this version may lack when an earlier release has made it: added when the file is
+# opened.  A release that does not know these can use the file all the same.
+ADDED = """
+CREATE TABLE IF NOT EXISTS job_logs (
+    job  INTEGER NOT NULL,                            -- jobs.seq
+    n    INTEGER NOT NULL,                            -- rises by one a line
+    line TEXT    NOT NULL,
+    PRIMARY KEY (job, n)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS job_logs_removed AFTER DELETE ON jobs
+    BEGIN DELETE FROM job_logs WHERE job = OLD.seq; END;
+"""
 
 SCHEMA = """
 CREATE TABLE jobs (
@@ -95,3 +108,4 @@ CREATE INDEX runs_due     ON runs (due_at)      WHERE due_at IS NOT NULL;
 
 CREATE TABLE tallies (flow TEXT PRIMARY KEY, tally TEXT NOT NULL) WITHOUT ROWID;
 """
+SCHEMA += ADDED

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from nuxt_queue.managers.bullmq import BullMQWorkerManager
+from nuxt_queue.managers.job_logs import LogRecord
 from nuxt_queue.services.context import JobContext
 from tests.managers.redis.conftest import Fleet, ended
 
@@ -33,9 +35,11 @@ async def peer(fleet: Fleet, mode: str, count: int, *, queue: str = "q", wait_s:
     return json.loads(told)
 
 
-async def worker(job: dict[str, Any], _context: JobContext) -> Any:
+async def worker(job: dict[str, Any], context: JobContext) -> Any:
     """Do what the peer's worker does."""
     n = job["data"]["n"]
+    await context.log("info", "begun")
+    await context.log("warn", f"this is job {n}", {"n": n})
     if n % 10 == 0:
         raise ValueError(f"bad {n}")
     return {"n": n, "text": job["data"]["text"]}
@@ -51,6 +55,17 @@ async def node_produces(fleet: Fleet, count: int, *, wait_s: float) -> None:
     assert len(told) == count
     for n, job in enumerate(told):
         fails = n % 10 == 0
+        attempts = (1, 2) if fails else (1,)
+        said = [
+            line
+            for attempt in attempts
+            for line in (
+                f"#{attempt} info: begun",
+                f'#{attempt} warn: this is job {n}\t{{"n":{n}}}',
+            )
+        ]
+        logs = [re.sub(r"^\d{4}-\d\d-\d\dT[\d:.]{15}Z ", "", line) for line in job.pop("logs")]
+        assert logs == (said[-1:] if n % 5 == 0 else said)
         expected: dict[str, Any] = {
             "n": n,
             "state": "failed" if fails else "completed",
@@ -81,3 +96,5 @@ async def node_works(fleet: Fleet, count: int, *, wait_s: float) -> None:
         assert job.attempts_made == (2 if fails else 1)
         assert len(job.stacktrace) == (2 if fails else 0)
         assert job.progress == {"done": n}
+        logs = await manager.get_job_logs("q", job_id)
+        assert logs == [LogRecord(f"Node has job {n}")] * (2 if fails else 1)

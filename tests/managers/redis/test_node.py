@@ -61,6 +61,7 @@ def test_options_that_only_node_has_are_its_own(caplog: pytest.LogCaptureFixture
     assert job.opts.to_wire() == {
         "attempts": 3,
         "backoff": {"type": "fixed", "delay": 7},
+        "keepLogs": 5,
         "removeOnComplete": {"age": 60},
     }
     assert job.attempts_made == 2

@@ -46,6 +46,19 @@ async def test_nothing_but_the_file_and_its_lock_is_left_when_it_is_closed(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {FILE, "queue.lock"}
 
 
+async def test_a_file_of_an_earlier_release_gets_what_it_lacks(tmp_path: Path) -> None:
+    await Database(tmp_path).close()
+    earlier = sqlite3.connect(tmp_path / "queue.sqlite3")
+    earlier.executescript("DROP TRIGGER job_logs_removed; DROP TABLE job_logs;")
+    earlier.close()
+
+    async with Database(tmp_path) as database:
+        sql = "SELECT name FROM sqlite_master WHERE name LIKE 'job_logs%' ORDER BY name"
+        found = await database.read(lambda db: db.execute(sql).fetchall())
+
+    assert found == [("job_logs",), ("job_logs_removed",)]
+
+
 def version(file: Path, application: int, number: int) -> None:
     db = sqlite3.connect(file)
     db.execute(f"PRAGMA application_id = {application}")
