@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nbtools.terminal import say
+from nuxt_queue.text import one_line
 
 if TYPE_CHECKING:
     from nbtools.command import Command
@@ -151,7 +152,6 @@ def _watch(command: Command, files: Sequence[str]) -> int:
 
 
 def _where(asked: str) -> int:
-    from nbtools.errors import printable
     from nbtools.exporter.sourcemap import where
 
     file, _, line = asked.rpartition(":")
@@ -161,11 +161,11 @@ def _where(asked: str) -> int:
         place = where(file, int(line))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        return _complain(printable(f"{file}: cannot be read: {reason}"))
+        return _complain(one_line(f"{file}: cannot be read: {reason}"))
     if place is None:
-        say(printable(f"{asked}: comes from no cell of a notebook"), sys.stderr)
+        say(one_line(f"{asked}: comes from no cell of a notebook"), sys.stderr)
         return _REFUSED
-    say(printable(str(place)), sys.stdout)
+    say(one_line(str(place)), sys.stdout)
     return 0
 
 

@@ -15,6 +15,7 @@ from nbtools.exporter.root import find_root
 from nbtools.exporter.target import inspect_target
 from nbtools.notebook import Notebook, parse_notebook, read_notebook
 from nbtools.report import Report
+from nbtools.terminal import show
 
 if TYPE_CHECKING:
     from nbtools.exporter.roles import Marked
@@ -231,7 +232,7 @@ def _show_changes(old: str, new: str, old_name: str, new_name: str) -> None:
     changes = difflib.unified_diff(
         old.split("\n"), new.split("\n"), old_name, new_name, lineterm=""
     )
-    sys.stdout.buffer.write("".join(f"{line}\n" for line in changes).encode())
+    show(changes)
 
 
 def _workers_folder(folder: Path) -> Path | None:

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from nuxt_queue.text import one_line
+
 __all__ = [
     "Diagnostic",
     "EditError",
@@ -24,7 +26,6 @@ __all__ = [
     "NbtoolsError",
     "NotebookFormatError",
     "RefusedError",
-    "printable",
 ]
 
 
@@ -56,14 +57,7 @@ class Diagnostic(NamedTuple):
             place += f", line {self.line}"
         kind = " warning:" if self.is_warning else ""
         advice = f"; {self.fix}" if self.fix else ""
-        return printable(f"{place}: {self.code}{kind} {self.message}{advice}")
-
-
-def printable(text: str) -> str:
-    """Return text that keeps to its line and cannot steer a terminal: names are other people's."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+        return one_line(f"{place}: {self.code}{kind} {self.message}{advice}")
 
 
 class NbtoolsError(Exception):

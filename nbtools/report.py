@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable
 from typing import Any
 
-from nbtools.errors import Diagnostic, NbtoolsError, NotebookFormatError, RefusedError, printable
-from nbtools.terminal import say
+from nbtools.errors import Diagnostic, NbtoolsError, NotebookFormatError, RefusedError
+from nbtools.terminal import say, say_json
+from nuxt_queue.text import one_line
 
 __all__ = ["Report"]
 
@@ -35,7 +35,7 @@ class Report:
             severity = "warning" if finding.is_warning else "error"
             place = {"file": file, "cell": finding.cell or None, "line": finding.line or None}
             what = {"code": finding.code, "severity": severity}
-            self._object(place | what | {"message": finding.message, "fix": finding.fix or None})
+            say_json(place | what | {"message": finding.message, "fix": finding.fix or None})
 
     def refuse(self, file: str, error: NbtoolsError) -> None:
         """Tell why nothing came of a notebook."""
@@ -47,22 +47,18 @@ class Report:
             code = _CODE.search(str(error))
             nowhere = {"file": file, "cell": None, "line": None}
             what = {"code": code and code[0], "severity": "error"}
-            self._object(nowhere | what | {"message": str(error), "fix": None})
+            say_json(nowhere | what | {"message": str(error), "fix": None})
         else:
             say(str(error), sys.stderr)
 
     def done(self, sentence: str, **fields: Any) -> None:
         """Tell what was done."""
         if self.as_json:
-            self._object(fields)
+            say_json(fields)
         else:
-            say(printable(sentence), sys.stdout)
+            say(one_line(sentence), sys.stdout)
 
     def note(self, sentence: str) -> None:
         """Tell a person something that is no finding."""
         if not self.as_json:
-            for line in sentence.split("\n"):
-                say(printable(line), sys.stderr)
-
-    def _object(self, fields: dict[str, Any]) -> None:
-        print(json.dumps(fields), file=sys.stdout, flush=True)
+            say(sentence, sys.stderr)

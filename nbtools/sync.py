@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbtools.terminal import say
+from nbtools.terminal import say, show
+from nuxt_queue.text import one_line
 
 __all__ = ["main"]
 
@@ -34,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = max(status, _sync(file, arguments))
         except RefusedError as error:
             say(str(error), sys.stderr)
-            sys.stdout.buffer.write(error.details.encode())
+            if error.details:
+                show(error.details.removesuffix("\n").split("\n"))
             status = max(status, _REFUSED)
         except NbtoolsError as error:
             say(str(error), sys.stderr)
@@ -62,14 +64,14 @@ def _sync(file: str, arguments: argparse.Namespace) -> int:
     from nbtools.edits import editable, write_edited
     from nbtools.edits.back import put_back
     from nbtools.edits.worker import cut_worker
-    from nbtools.errors import Diagnostic, EditError, printable
+    from nbtools.errors import Diagnostic, EditError
     from nbtools.exporter import write_worker
     from nbtools.notebook import read_bytes
 
     worker = cut_worker(read_bytes(file).decode("utf-8", "replace"), file)
     path = arguments.notebook or _find(worker.notebook, file)
     if not worker.is_edited:
-        say(printable(f"{file}  nothing to put back into {path}"), sys.stdout)
+        say(one_line(f"{file}  nothing to put back into {path}"), sys.stdout)
         return _OK
     raw = read_bytes(path)
     document = editable(raw, path)
@@ -84,13 +86,13 @@ def _sync(file: str, arguments: argparse.Namespace) -> int:
     if back.cells:
         write_edited(path, raw, document)
     write_worker(back.exported, file, force=True)
-    say(printable(f"{path}  {cells if back.cells else 'nothing'} from {file}"), sys.stdout)
+    say(one_line(f"{path}  {cells if back.cells else 'nothing'} from {file}"), sys.stdout)
     return _OK
 
 
 def _show(old: str, new: str, path: str) -> None:
     lines = difflib.unified_diff(old.split("\n"), new.split("\n"), path, path, lineterm="")
-    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode())
+    show(lines)
 
 
 def _find(name: str, worker: str) -> str:

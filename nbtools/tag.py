@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbtools.terminal import say
+from nbtools.terminal import say, show
+from nuxt_queue.text import one_line
 
 __all__ = ["main"]
 
@@ -58,7 +59,6 @@ def _parser(roles: Sequence[str]) -> argparse.ArgumentParser:
 def _tag(file: str, words: str, role: str, *, is_trial: bool) -> int:
     from nbtools.edits import editable, write_edited
     from nbtools.edits.marks import pick_cells, set_roles
-    from nbtools.errors import printable
     from nbtools.notebook import read_bytes
 
     raw = read_bytes(file)
@@ -73,7 +73,7 @@ def _tag(file: str, words: str, role: str, *, is_trial: bool) -> int:
     numbers = ", ".join(map(str, changed))
     what = "without a role" if role == _REMOVE else role
     done = f"cell{'s' if len(changed) > 1 else ''} {numbers} now {what}"
-    say(printable(f"{file}  {done if changed else 'nothing to change'}"), sys.stdout)
+    say(one_line(f"{file}  {done if changed else 'nothing to change'}"), sys.stdout)
     return _OK
 
 
@@ -82,7 +82,7 @@ def _show(old: str, new: str, file: str) -> None:
 
     shown = Path(file).as_posix()
     lines = difflib.unified_diff(old.split("\n"), new.split("\n"), shown, shown, lineterm="")
-    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode())
+    show(lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbtools.emulator import LocalRunContext, run_local
-from nbtools.errors import Diagnostic, printable
+from nbtools.errors import Diagnostic
 from nbtools.exporter import Exported
 from nbtools.trials import Trial
 from nuxt_queue.errors import ConfigError, HandlerError, NuxtQueueError
@@ -24,6 +24,7 @@ from nuxt_queue.one_job import JobReport, run_job
 from nuxt_queue.registry import read_worker
 from nuxt_queue.registry.entry import WorkerEntry
 from nuxt_queue.runner.discovery import discovered_config
+from nuxt_queue.text import one_line
 from nuxt_queue.timeline import brief
 
 __all__ = ["Difference", "Verdict", "compare", "table", "verify"]
@@ -126,7 +127,7 @@ def _in_lists(what: str, ours: list[Any], theirs: list[Any]) -> Iterator[Differe
 
 def _shown(value: Any) -> str:
     text = value if value == _NOTHING else brief(value)
-    return printable(text if len(text) <= _COLUMN else f"{text[: _COLUMN - 1]}…")
+    return one_line(text if len(text) <= _COLUMN else f"{text[: _COLUMN - 1]}…")
 
 
 def _outcome_of(report: JobReport) -> dict[str, Any]:

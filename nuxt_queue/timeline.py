@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nuxt_queue.services.events import Event
+from nuxt_queue.text import json_text, one_line
 
 __all__ = [
     "StepSummary",
     "brief",
     "event_line",
-    "one_line",
     "step_table",
     "summarize",
     "table",
@@ -95,7 +94,11 @@ def step_table(events: Iterable[Event]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return columns as wide as their widest cell; numbers are set to the right."""
+    """Return columns as wide as their widest cell; numbers are set to the right.
+
+    A cell is one printable line, whatever it is given.
+    """
+    rows = [tuple(map(one_line, row)) for row in rows]
     lines = [head, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(head))]
@@ -117,19 +120,6 @@ def event_line(event: Event, width: int = 0) -> str | None:
     return None if line is None else one_line(line)
 
 
-def one_line(text: str) -> str:
-    """Return a text as one line that cannot move the cursor, colour it or look like another.
-
-    What does not print, line ends and a terminal's escape sequences among it, is written as in
-    Python's source.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def _event_line(event: Event, width: int) -> str | None:
     data: dict[str, Any] = dict(event.data)
     where = f"{event.step_name:<{width}}  " if event.flow_name and event.step_name else ""
@@ -144,21 +134,21 @@ def _event_line(event: Event, width: int) -> str | None:
 
 def brief(value: Any, longest: int = _LONGEST_VALUE) -> str:
     """Write a JSON value the way one looks at it: short lists, few digits, one line."""
-    text = _brief(value).replace("\n", "⏎")
+    text = _brief(value)
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _brief(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.{_DIGITS}g}" if value != int(value) else json.dumps(value)
+        return f"{value:.{_DIGITS}g}" if value != int(value) else json_text(value)
     if isinstance(value, dict):
-        pairs = (f"{json.dumps(k, ensure_ascii=False)}: {_brief(v)}" for k, v in value.items())
+        pairs = (f"{json_text(k)}: {_brief(v)}" for k, v in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list):
         items = [_brief(item) for item in value[:_MOST_ITEMS]]
         more = [f"… {len(value)} in all"] if len(value) > _MOST_ITEMS else []
         return "[" + ", ".join(items + more) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(value)
 
 
 def _is_number(cell: str) -> bool:

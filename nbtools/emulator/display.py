@@ -6,10 +6,11 @@ stays true.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nuxt_queue.text import one_line
 from nuxt_queue.timeline import brief
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def text_of(run: LocalRun) -> str:
     for name, rows in sections:
         for i, row in enumerate(_few(rows)):
             lines.append(f"  {name if i == 0 else '':<8} {row}")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def html_of(run: LocalRun) -> str:
@@ -50,14 +51,14 @@ def html_of(run: LocalRun) -> str:
         rows.append(
             _row(
                 "emitted",
-                [f"<b>{escape(e.name)}</b> {_code(brief(e.payload))}" for e in run.emitted],
+                [f"<b>{_escape(e.name)}</b> {_code(brief(e.payload))}" for e in run.emitted],
             )
         )
     if run.logs:
         rows.append(
             _row("logs", [_log(line.level, line.message, line.metadata) for line in run.logs])
         )
-    title = f'<div style="margin-bottom:4px"><b>✓ {escape(_title(run))}</b></div>'
+    title = f'<div style="margin-bottom:4px"><b>✓ {_escape(_title(run))}</b></div>'
     return f'<div>{title}<table style="border:none;margin:0">{"".join(rows)}</table></div>'
 
 
@@ -77,11 +78,15 @@ def _log(level: str, message: str, metadata: dict[str, Any]) -> str:
     colour = _COLOURS.get(level)
     style = f' style="color:{colour}"' if colour else ""
     extra = f" {_code(brief(metadata))}" if metadata else ""
-    return f"<span{style}>{escape(level)}</span> {escape(_clip(message))}{extra}"
+    return f"<span{style}>{_escape(level)}</span> {_escape(_clip(message))}{extra}"
 
 
 def _code(text: str) -> str:
-    return f'<code style="background:none;padding:0">{escape(text)}</code>'
+    return f'<code style="background:none;padding:0">{_escape(text)}</code>'
+
+
+def _escape(text: str) -> str:
+    return html.escape(one_line(text))
 
 
 def _clip(text: str) -> str:

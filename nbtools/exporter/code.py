@@ -11,6 +11,7 @@ from nbtools.exporter.analysis import Names, names_of
 from nbtools.exporter.magics import AUTOMAGIC, drop_magics, forget_magics
 from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.roles import Marked
+from nuxt_queue.text import one_line
 
 __all__ = ["Code", "hoist_futures", "parse_cell", "parse_leniently"]
 
@@ -144,6 +145,6 @@ def _explain(error: Exception | None, text: str, cell: int) -> Diagnostic:
         return Diagnostic("NQ202", message, fix, cell, line)
     if _FOREIGN_PROMPT.match(written):
         return Diagnostic("NQ201", "holds a pasted prompt", "remove the prompts", cell, line)
-    reason = reason if reason.isprintable() else ascii(reason)
+    reason = one_line(reason)
     fix = "correct it, or leave the cell untagged"
     return Diagnostic("NQ201", f"is not Python: {reason}", fix, cell, line)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from nbtools.errors import Diagnostic
 from nbtools.exporter.policy import MagicPolicy
+from nuxt_queue.text import one_line
 
 __all__ = ["AUTOMAGIC", "drop_magics", "forget_magics", "installed_by"]
 
@@ -238,7 +239,7 @@ def _refused(magic: _Magic, fix: str, cell: int) -> Diagnostic:
 
 
 def _short(text: str, most: int = 40) -> str:
-    text = text if text.isprintable() else ascii(text)[1:-1]
+    text = one_line(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

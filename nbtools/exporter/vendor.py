@@ -15,7 +15,7 @@ __all__ = ["FOLDER", "vendor_sdk"]
 
 FOLDER = ".nq"
 # What `from nuxt_queue import ...` loads in a worker; the rest is the parent's side.
-_PARTS = ("__init__.py", "errors.py", "origin.py", "rpc", "sdk")
+_PARTS = ("__init__.py", "errors.py", "origin.py", "text.py", "rpc", "sdk")
 
 
 def vendor_sdk(folder: Path) -> bool:

@@ -23,7 +23,7 @@ from nuxt_queue.cli.happenings import Happening, Narrator
 from nuxt_queue.managers import JobRecord
 from nuxt_queue.monitoring import Snapshot, take_snapshot
 from nuxt_queue.services.events import Event
-from nuxt_queue.timeline import one_line
+from nuxt_queue.text import one_line
 
 if TYPE_CHECKING:
     from nuxt_queue.app import App
@@ -55,7 +55,7 @@ class Board:
     """
 
     def __init__(self, title: str) -> None:
-        self._title, self._since = title, time.monotonic()
+        self._title, self._since = one_line(title), time.monotonic()
         self._console = Console(highlight=False)
         self._narrator = Narrator()
         self._events: deque[Happening] = deque(maxlen=_MOST_EVENTS)

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from nuxt_queue.cli.output import DONE, FAILED, print_json
+from nuxt_queue.cli.output import DONE, FAILED, print_json, put
 from nuxt_queue.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,5 +44,5 @@ def _conformance(args: argparse.Namespace) -> int:
         print_json(report.to_wire())
     else:
         for line in report.lines():
-            print(line)
+            put(line)
     return FAILED if report.count("FAIL") else DONE

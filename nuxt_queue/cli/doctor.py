@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nuxt_queue.cli.arguments import add_place
-from nuxt_queue.cli.output import DONE, FAILED, print_json
-from nuxt_queue.timeline import one_line
+from nuxt_queue.cli.logs import warnings_to
+from nuxt_queue.cli.output import DONE, FAILED, print_json, put
 
 if TYPE_CHECKING:
     from nuxt_queue.cli.arguments import Commands
@@ -35,20 +34,24 @@ def add_to(commands: Commands) -> None:
 async def _doctor(args: argparse.Namespace) -> int:
     from nuxt_queue.diagnosis import examine
 
-    logging.getLogger("nuxt_queue").addHandler(logging.NullHandler())  # findings say it all
     findings = []
-    async for finding in examine(
-        args.directory, os.environ, backend=args.backend, data_dir=args.data_dir
-    ):
-        findings.append(finding)
-        if not args.json:
-            _print(finding)
+    with warnings_to(_unsaid):
+        async for finding in examine(
+            args.directory, os.environ, backend=args.backend, data_dir=args.data_dir
+        ):
+            findings.append(finding)
+            if not args.json:
+                _print(finding)
     if args.json:
         print_json([dataclasses.asdict(finding) for finding in findings])
     return FAILED if any(finding.level == "FAIL" for finding in findings) else DONE
 
 
+def _unsaid(message: str, *, is_bad: bool = False) -> None:
+    """Show nothing of what is logged: the findings say it all."""
+
+
 def _print(finding: Finding) -> None:
-    print(f"{finding.level:<4}  {finding.what:<{_WIDTH}}  {one_line(finding.said)}", flush=True)
+    put(f"{finding.level:<4}  {finding.what:<{_WIDTH}}  {finding.said}")
     if finding.fix:
-        print(f"{'':<6}{'':<{_WIDTH}}  fix: {one_line(finding.fix)}", flush=True)
+        put(f"{'':<6}{'':<{_WIDTH}}  fix: {finding.fix}")

@@ -17,7 +17,7 @@ from nuxt_queue.cli.arguments import (
     place_of,
     shared_queues,
 )
-from nuxt_queue.cli.output import DONE, FAILED, print_json, say
+from nuxt_queue.cli.output import DONE, FAILED, print_json, put, say
 from nuxt_queue.errors import ConfigError, QueueStorageError, WorkerNotFoundError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def _enqueued(args: argparse.Namespace, data: Any, opts: dict[str, Any]) -
         job_id = await app.enqueue(args.queue, job, data, opts)
         if not args.wait:
             try:
-                print(job_id, flush=True)
+                put(job_id)
             except OSError as error:
                 raise ConfigError(
                     f"job {job_id} is enqueued, and stdout does not take its id: {error.strerror}"

@@ -7,10 +7,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from nuxt_queue.cli import conformance, doctor, enqueue, flow, jobs, run, scan, serve
+from nuxt_queue.cli.logs import warnings_to
 from nuxt_queue.cli.output import BAD_CALL, DONE, FAILED, INTERRUPTED, say
 from nuxt_queue.errors import NuxtQueueError
+from nuxt_queue.text import has_surrogate, one_line
 
 __all__ = ["main"]
 
@@ -42,13 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     _write_anything()
     given = sys.argv[1:] if argv is None else argv
     for word in given:
-        if not _is_text(word):
+        if has_surrogate(word):  # it cannot be a name
             return say(f"an argument is not UTF-8: {word}", BAD_CALL)
     try:
         try:
             args = _parser().parse_args(given)
             command: Callable[[argparse.Namespace], int] = args.command
-            status = command(args)
+            with warnings_to(_note):
+                status = command(args)
         finally:  # --help has been written too
             sys.stdout.flush()
     except NuxtQueueError as error:
@@ -96,23 +100,23 @@ def _unexpected(error: Exception) -> int:
     return say(f"a bug of nq: {what}; {_SHOW_BUGS}=1 shows where, for a report", FAILED)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message))  # it repeats arguments
+
+
+def _note(message: str, *, is_bad: bool = False) -> None:  # noqa: ARG001 a display marks it
+    say(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nq", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (scan, run, serve, enqueue, jobs, flow, doctor, conformance):
         module.add_to(commands)
     return parser
-
-
-def _is_text(word: str) -> bool:
-    """Tell whether an argument can be a name, and not only the bytes of one."""
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _write_anything() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any
 
 from nuxt_queue.cli.arguments import (
@@ -16,9 +15,18 @@ from nuxt_queue.cli.arguments import (
     project_of,
     shared_queues,
 )
-from nuxt_queue.cli.output import DONE, FAILED, print_event, print_findings, print_json
+from nuxt_queue.cli.output import (
+    DONE,
+    FAILED,
+    print_event,
+    print_findings,
+    print_json,
+    print_step_table,
+    print_table,
+    put,
+    remark,
+)
 from nuxt_queue.errors import ConfigError
-from nuxt_queue.timeline import one_line, step_table, table
 
 if TYPE_CHECKING:
     from nuxt_queue.cli.arguments import Commands
@@ -105,14 +113,14 @@ async def _run(args: argparse.Namespace, data: Any) -> int:
         if args.json:
             print_json({**run.to_wire(), "events": [event.to_wire() for event in events]})
         else:
-            print(step_table(events))
-            print(_ending(run))
+            print_step_table(events)
+            put(_ending(run))
         return DONE if run.status == "completed" else FAILED
 
 
 async def _detach(args: argparse.Namespace, data: Any) -> int:
     async with shared_queues(args) as app:
-        print((await app.flows.start_flow(args.flow, data))["flowId"])
+        put((await app.flows.start_flow(args.flow, data))["flowId"])
     return DONE
 
 
@@ -125,25 +133,26 @@ async def _list(args: argparse.Namespace) -> int:
         print_json({"flows": stats, "running": running, "ended": ended})
         return DONE
     if not stats:
-        print("no flows", file=sys.stderr)
+        remark("no flows")
     else:
-        print(table(("flow", "runs", "completed", "failed", "cancelled", "running"), _rows(stats)))
+        heads = ("flow", "runs", "completed", "failed", "cancelled", "running")
+        print_table(heads, _rows(stats))
     for title, runs in (("under way", running), ("ended", ended)):
         if runs:
             rows = [_row(run) for run in runs]
-            print(f"\n{table((title, 'flow', 'started', 'status', 'steps'), rows)}")
+            put("")
+            print_table((title, "flow", "started", "status", "steps"), rows)
     return DONE
 
 
 def _rows(stats: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     columns = ("total", "success", "failure", "cancel", "running")
-    return [(one_line(of["name"]), *(str(of["stats"][name]) for name in columns)) for of in stats]
+    return [(of["name"], *(str(of["stats"][name]) for name in columns)) for of in stats]
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     said = run["error"] or ", ".join(f"{name} {status}" for name, status in run["steps"].items())
-    cells = (run["id"], run["flowName"], run["startedAt"], run["status"], said)
-    return tuple(map(one_line, cells))
+    return (run["id"], run["flowName"], run["startedAt"], run["status"], said)
 
 
 async def _show(args: argparse.Namespace) -> int:
@@ -154,8 +163,8 @@ async def _show(args: argparse.Namespace) -> int:
         return DONE
     for event in events:
         print_event(event, max(map(len, run.steps), default=0))
-    print(step_table(events))
-    print(_ending(run))
+    print_step_table(events)
+    put(_ending(run))
     return DONE
 
 
@@ -163,7 +172,7 @@ async def _cancel(args: argparse.Namespace) -> int:
     async with shared_queues(args) as app:
         run = await app.flows.run(args.run)
         await app.flows.cancel_flow(run.flow_name, run.id)
-        print(_ending(await app.flows.run(args.run)))
+        put(_ending(await app.flows.run(args.run)))
     return DONE
 
 
@@ -171,7 +180,7 @@ async def _resolve(args: argparse.Namespace) -> int:
     data = json_of("--data", args.data)
     async with shared_queues(args) as app:
         await app.flows.resolve_await(args.run, args.step, data)
-        print(_ending(await app.flows.run(args.run)))
+        put(_ending(await app.flows.run(args.run)))
     return DONE
 
 
@@ -180,12 +189,12 @@ async def _emit(args: argparse.Namespace) -> int:
     async with shared_queues(args) as app:
         reached = await app.flows.emit(args.event, data, args.run)
     for run_id in reached:
-        print(run_id)
+        put(run_id)
     if not reached:
-        print(f"no run waits for {one_line(args.event)}", file=sys.stderr)
+        remark(f"no run waits for {args.event}")
     return DONE if reached else FAILED
 
 
 def _ending(run: FlowRun) -> str:
     reason = f": {run.error}" if run.error else ""
-    return one_line(f"flow {run.flow_name} {run.status}{reason}")
+    return f"flow {run.flow_name} {run.status}{reason}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nuxt_queue.services.events import Event
-from nuxt_queue.timeline import brief, event_line, one_line
+from nuxt_queue.text import one_line
+from nuxt_queue.timeline import brief, event_line
 
 __all__ = ["Happening", "Narrator"]
 

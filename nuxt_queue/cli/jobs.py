@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from nuxt_queue.cli.arguments import add_place, add_workers, at_least, shared_queues
-from nuxt_queue.cli.output import DONE, FAILED, print_json, say
+from nuxt_queue.cli.output import DONE, FAILED, print_json, print_table, put, remark, say
 from nuxt_queue.errors import ConfigError
-from nuxt_queue.timeline import brief, one_line, table
+from nuxt_queue.timeline import brief
 
 if TYPE_CHECKING:
     from nuxt_queue.app import App
@@ -70,9 +69,9 @@ async def _jobs(args: argparse.Namespace) -> int:
     if args.json:
         print_json([{"queue": job.queue, **job.to_wire()} for job in found])
     elif found:
-        print(table(("job", "queue", "name", "state", "attempts", "age", ""), _rows(found)))
+        print_table(("job", "queue", "name", "state", "attempts", "age", ""), _rows(found))
     else:
-        print(one_line(_nothing(app, queues, args.state)), file=sys.stderr)
+        remark(_nothing(app, queues, args.state))
     return DONE
 
 
@@ -95,8 +94,8 @@ async def _print_counts(app: App, queues: list[str], *, as_json: bool) -> None:
     if as_json:
         print_json(counts)
         return
-    rows = [(one_line(q), *(str(of[state]) for state in _STATES)) for q, of in counts.items()]
-    print(table(("queue", *_STATES), rows))
+    rows = [(q, *(str(of[state]) for state in _STATES)) for q, of in counts.items()]
+    print_table(("queue", *_STATES), rows)
 
 
 async def _newest(app: App, queue: str, args: argparse.Namespace) -> list[JobRecord]:
@@ -114,13 +113,13 @@ def _rows(jobs: list[JobRecord]) -> list[tuple[str, ...]]:
     now_ms = time.time() * 1000
     return [
         (
-            one_line(job.id),
-            one_line(job.queue),
-            one_line(job.name),
+            job.id,
+            job.queue,
+            job.name,
             job.state,
             f"{job.attempts_made} of {job.opts.max_attempts}",
             _age((now_ms - job.timestamp) / 1000),
-            one_line(_outcome(job)),
+            _outcome(job),
         )
         for job in jobs
     ]
@@ -153,11 +152,11 @@ async def _retried(args: argparse.Namespace) -> int:
             ids = [job.id for job in await app.manager.get_jobs(args.queue, ["failed"])]
         for job_id in ids:
             await app.manager.retry_job(args.queue, job_id)
-            print(job_id)
+            put(job_id)
         known = _queues(app, None)
     if not ids and args.queue not in known:
         there = f"; the workers have: {', '.join(known)}" if known else ""
         raise ConfigError(f'no job of queue "{args.queue}" has failed, and no worker has it{there}')
     if not ids:
-        print(f'no job of queue "{args.queue}" has failed', file=sys.stderr)
+        remark(f'no job of queue "{args.queue}" has failed')
     return DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from nuxt_queue.cli.happenings import Narrator
 from nuxt_queue.services.events import Event
-from nuxt_queue.timeline import one_line
+from nuxt_queue.text import json_text, one_line
 
 if TYPE_CHECKING:
     from nuxt_queue.app import App
@@ -46,7 +45,7 @@ class Lines:
 
     def note(self, message: str, *, is_bad: bool = False) -> None:
         """Write what the server itself has to say."""
-        now, message = _stamp(time.time()), one_line(message)
+        now = _stamp(time.time())
         if self._as_json:
             self._write({"time": now, "type": "nq", "message": message, "isBad": is_bad})
         else:
@@ -61,7 +60,7 @@ class Lines:
         if not self._is_read:
             return
         try:
-            text = line if isinstance(line, str) else json.dumps(line, ensure_ascii=False)
+            text = one_line(line) if isinstance(line, str) else json_text(line, ascii_only=True)
             print(text, flush=True)
         except BrokenPipeError:
             self._is_read = False

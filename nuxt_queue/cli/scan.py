@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nuxt_queue.cli.arguments import project_of
-from nuxt_queue.cli.output import DONE, FAILED, print_findings, print_json
-from nuxt_queue.timeline import one_line, table
+from nuxt_queue.cli.output import DONE, FAILED, print_findings, print_json, print_table, remark
 
 if TYPE_CHECKING:
     from nuxt_queue.cli.arguments import Commands
@@ -39,13 +37,13 @@ def _scan(args: argparse.Namespace) -> int:
                 e.job,
                 e.worker["runtime"],
                 ", ".join(e.flow.names or ()) if e.flow else "",
-                one_line(e.path),
+                e.path,
             )
             for e in found.entries
         ]
         if rows:
-            print(table(("queue", "job", "runtime", "flow", "file"), rows))
+            print_table(("queue", "job", "runtime", "flow", "file"), rows)
         else:
-            print(f"no workers in {directory}", file=sys.stderr)
+            remark(f"no workers in {directory}")
         print_findings(found)
     return FAILED if found.problems else DONE

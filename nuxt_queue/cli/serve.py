@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nuxt_queue.cli.arguments import add_place, at_least, host, place_of, port, project_of
+from nuxt_queue.cli.logs import warnings_to
 from nuxt_queue.errors import NuxtQueueError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def _served(args: argparse.Namespace) -> int:
     directory, settings = project_of(args.directory)
     place = place_of(args, settings)
     display = _display(args, f"{directory} from {place.shown}")
-    with stop_signals() as signals, _warnings_to(display):
+    with stop_signals() as signals, warnings_to(display.note):
         async with AsyncExitStack() as stack:
             app = await stack.enter_async_context(
                 open_app(
@@ -249,28 +249,3 @@ def _say_what_changed(display: Display, change: Change) -> None:
         display.note(f"{change.path}: {change.reason}{kept}", is_bad=True)
     else:
         display.note(f"{change.path} {_LOUD.get(change.kind, _GONE)}")
-
-
-@contextmanager
-def _warnings_to(display: Display) -> Iterator[None]:
-    """Show what the package warns about where everything else is shown, in one line each."""
-    handler, log = _Handler(display), logging.getLogger("nuxt_queue")
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-
-
-class _Handler(logging.Handler):
-    def __init__(self, display: Display) -> None:
-        super().__init__(logging.WARNING)
-        self._display = display
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        why = f": {type(error).__name__}: {error}" if error else ""
-        self._display.note(
-            f"{record.levelname.lower()}: {record.getMessage()}{why}",
-            is_bad=record.levelno >= logging.ERROR,
-        )

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from nuxt_queue.config.bounds import MAX_MS
 from nuxt_queue.errors import ConfigError
+from nuxt_queue.text import has_surrogate
 
 __all__ = ["MAX_MS", "SUSPICIOUS_MS", "Settings", "closest", "plain_json", "suspicious_ms"]
 
@@ -107,7 +108,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
 
 
 def _refuse_surrogates(text: str, path: str) -> None:
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+    if has_surrogate(text):
         raise ConfigError(f"{path} holds half a character, a lone surrogate; write the whole one")
 
 

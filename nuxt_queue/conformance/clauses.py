@@ -136,7 +136,7 @@ class Report:
         """Return the report as a person reads it: a line a clause, and the sum."""
         lines = []
         for verdict in self.verdicts:
-            seen = f": {_one_line(verdict.seen)}" if verdict.seen else ""
+            seen = f": {verdict.seen}" if verdict.seen else ""
             clause = verdict.clause
             lines.append(f"{clause.number:>2}  {verdict.status:<9}  {clause.title}{seen}")
         counts = ", ".join(f"{self.count(s)} {s}" for s in ("ok", "FAIL", "not shown"))
@@ -152,8 +152,3 @@ class Report:
             "notShown": self.count("not shown"),
             "clauses": [verdict.to_wire() for verdict in self.verdicts],
         }
-
-
-def _one_line(text: str) -> str:
-    """Escape what would break a line of a terminal, or worse."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -23,6 +23,7 @@ from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.values import to_json
 from nuxt_queue.services.context import ContextService, JobHandler, KeepLog
 from nuxt_queue.services.events import EventBus
+from nuxt_queue.text import utf8
 
 __all__ = ["Attempt", "Completed", "Failed", "Interrupted", "Outcome", "Work"]
 
@@ -189,7 +190,7 @@ class Attempt:
 
     async def _fail(self, error: BaseException) -> Failed:
         job, attempt = self.job, self._scope.attempt
-        reason, stack = _storable(_reason(error)), _storable(_stack(error))
+        reason, stack = utf8(_reason(error)), utf8(_stack(error))
         said = {"error": reason, "stack": stack}
         if attempt >= job.opts.max_attempts or not _may_retry(error):
             await self._say("step.failed", said)
@@ -235,11 +236,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         text = text or "the handler was cancelled, not by its manager"
     return f"{name}: {text}" if text else name
-
-
-def _storable(text: str) -> str:
-    """Return a text as every engine can keep it: a name that is no UTF-8 is written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _stack(error: BaseException) -> str:

@@ -31,6 +31,7 @@ from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.values import to_json
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus, Unsubscribe
+from nuxt_queue.text import has_surrogate
 
 __all__ = ["WorkerManager"]
 
@@ -373,7 +374,7 @@ class WorkerManager(Upkeep):
 def _check_name(what: str, name: object) -> None:
     if not isinstance(name, str) or not name:
         raise QueueError(f"a {what} is a string that is not empty, got {name!r}")
-    if not name.isascii() and name.encode("utf-8", "replace").decode("utf-8") != name:
+    if has_surrogate(name):
         raise QueueError(f"a {what} is text of whole characters, got {name!r}")
     if any(char < " " or char == "\x7f" for char in name):
         raise QueueError(f"a {what} has no control characters, got {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from http import HTTPStatus
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.monitoring.health import Health
 from nuxt_queue.monitoring.metrics import Metrics
+from nuxt_queue.text import json_text
 
 __all__ = ["Endpoint"]
 
@@ -95,7 +95,7 @@ class Endpoint:
             if path == "/healthz":
                 is_well, told = await self._health.check()
                 status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
-                return status, _JSON, json.dumps(told, indent=2).encode() + b"\n"
+                return status, _JSON, json_text(told, indent=2, ascii_only=True).encode() + b"\n"
             if path == "/metrics":
                 return HTTPStatus.OK, _PROMETHEUS, await self._metrics.text()
         except Exception:  # noqa: BLE001 a probe gets an answer, and the server goes on

@@ -14,6 +14,7 @@ from prometheus_client import (
 from nuxt_queue.app import App
 from nuxt_queue.monitoring.snapshot import take_snapshot
 from nuxt_queue.services.events import Event
+from nuxt_queue.text import one_line
 
 __all__ = ["Metrics"]
 
@@ -78,10 +79,12 @@ class Metrics:
             queue, since = self._started.pop(attempt, ("", event.ts))
             # Whoever enqueues can invent names, and each would be a series for ever.
             job = job if self._app.manager.get_worker(queue, job) else _NO_WORKER
+            queue, job = one_line(queue), one_line(job)
             self._attempts.labels(queue, job, _OUTCOMES[event.type]).inc()
             self._seconds.labels(queue, job).observe(max(0.0, event.ts - since))
         elif event.type in _ENDINGS:
-            self._flows.labels(event.flow_name or "", _ENDINGS[event.type]).inc()
+            flow = one_line(event.flow_name or "")
+            self._flows.labels(flow, _ENDINGS[event.type]).inc()
 
     async def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
@@ -91,5 +94,5 @@ class Metrics:
         self._jobs.clear()  # what cannot be seen is not told, instead of told wrongly
         for queue, counts in snapshot.counts.items():
             for state, count in counts.items():
-                self._jobs.labels(queue, state).set(count)
+                self._jobs.labels(one_line(queue), state).set(count)
         return generate_latest(self._registry)

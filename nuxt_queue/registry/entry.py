@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nuxt_queue.config import FlowConfig
+from nuxt_queue.text import one_line, utf8
 
 __all__ = ["Problem", "WorkerEntry"]
 
@@ -74,13 +75,8 @@ class Problem:
 
     def __str__(self) -> str:
         # A file's name may hold anything, line breaks and bytes that are no text included.
-        shown = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode()
-            for char in str(self.path)
-        )
-        return f"{shown}{f':{self.line}' if self.line else ''}: {self.reason}"
+        return one_line(f"{self.path}{f':{self.line}' if self.line else ''}: {self.reason}")
 
     def to_wire(self) -> dict[str, Any]:
         """Return the problem as JSON data."""
-        path = str(self.path).encode(errors="backslashreplace").decode()
-        return {"path": path, "line": self.line, "reason": self.reason}
+        return {"path": utf8(str(self.path)), "line": self.line, "reason": utf8(self.reason)}

@@ -23,6 +23,7 @@ from nuxt_queue.registry.flows import plan_flows
 from nuxt_queue.registry.python import PythonSource, read_source
 from nuxt_queue.registry.sidecar import read_sidecar
 from nuxt_queue.services.flows import FlowDefinition
+from nuxt_queue.text import has_surrogate
 
 if TYPE_CHECKING:
     from nuxt_queue.registry.node import NodeSource
@@ -280,7 +281,7 @@ def _entry(path: Path, project: _Project, config: WorkerConfig, kind: str = "py"
 def _refuse_name(path: Path, name: str, claimed_by: str | None) -> None:
     """Refuse names that break the worker, or its neighbours, when the host imports it."""
     reason = None
-    if not _is_text(str(path)):
+    if has_surrogate(str(path)):
         reason = "its path is not UTF-8; rename it"
     elif _only_declares(path):
         reason = "only declares types, and a worker is code"
@@ -298,14 +299,6 @@ def _refuse_name(path: Path, name: str, claimed_by: str | None) -> None:
         reason = f"hides the module {name} of {where} from every worker beside it; rename it"
     if reason:
         raise WorkerLoadError(path, reason)
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _host_path(path: Path, project: _Project) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from nuxt_queue.errors import RpcError, ValuePathError
 from nuxt_queue.rpc import methods
+from nuxt_queue.text import utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Logger:
         for key in ("level", "message"):
             if key in plain:
                 plain[f"{key}_"] = plain.pop(key)
-        text = str(message).encode("utf-8", "backslashreplace").decode("utf-8")
+        text = utf8(str(message))
         known = level if level in methods.LOG_LEVELS else "info"
         try:
             self._calls.log({"level": known, "message": text, "metadata": plain})

@@ -10,6 +10,7 @@ from typing import Any
 
 from nuxt_queue.errors import RpcError
 from nuxt_queue.origin import Place, place_of
+from nuxt_queue.text import utf8
 
 __all__ = ["to_rpc_error"]
 
@@ -56,7 +57,7 @@ def _text(error: BaseException) -> str:
 
 
 def _shorten(text: str) -> str:
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = utf8(text)
     if len(text) <= _TEXT_LIMIT:
         return text
     half = _TEXT_LIMIT // 2

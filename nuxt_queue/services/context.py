@@ -14,6 +14,7 @@ from nuxt_queue.rpc import methods
 from nuxt_queue.services.events import Event, EventBus
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import StateStore
+from nuxt_queue.text import has_surrogate
 
 __all__ = ["ContextService", "FlowControl", "FlowSteps", "JobContext", "JobHandler", "KeepLog"]
 
@@ -316,6 +317,6 @@ def _text(given: dict[str, Any], name: str) -> str:
     value = given[name]
     if not isinstance(value, str):
         raise InvalidParamsError(f"{name} must be a string, not {type(value).__name__}")
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+    if has_surrogate(value):
         raise InvalidParamsError(f"{name} {value!r} holds a lone surrogate, which is no character")
     return value
