@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nuxt_queue.cli.arguments import add_place
-from nuxt_queue.cli.logs import warnings_to
+from nuxt_queue.cli.notices import warnings_to
 from nuxt_queue.cli.output import DONE, FAILED, print_json, put
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from nuxt_queue.cli import conformance, doctor, enqueue, flow, jobs, run, scan, serve
-from nuxt_queue.cli.logs import warnings_to
+from nuxt_queue.cli import conformance, doctor, enqueue, flow, jobs, logs, run, scan, serve
+from nuxt_queue.cli.notices import warnings_to
 from nuxt_queue.cli.output import BAD_CALL, DONE, FAILED, INTERRUPTED, say
 from nuxt_queue.errors import NuxtQueueError
 from nuxt_queue.text import has_surrogate, one_line
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="nq", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (scan, run, serve, enqueue, jobs, flow, doctor, conformance):
+    for module in (scan, run, serve, enqueue, jobs, logs, flow, doctor, conformance):
         module.add_to(commands)
     return parser
 

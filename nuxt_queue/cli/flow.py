@@ -15,6 +15,7 @@ from nuxt_queue.cli.arguments import (
     project_of,
     shared_queues,
 )
+from nuxt_queue.cli.lookup import find_run, hint_about
 from nuxt_queue.cli.output import (
     DONE,
     FAILED,
@@ -29,6 +30,7 @@ from nuxt_queue.cli.output import (
 from nuxt_queue.errors import ConfigError
 
 if TYPE_CHECKING:
+    from nuxt_queue.app import App
     from nuxt_queue.cli.arguments import Commands
     from nuxt_queue.services.flows import FlowRun
 
@@ -157,7 +159,7 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
 
 async def _show(args: argparse.Namespace) -> int:
     async with shared_queues(args) as app:
-        run, events = await app.flows.run(args.run), await app.bus.read(args.run)
+        run, events = await _run_of(app, args.run), await app.bus.read(args.run)
     if args.json:
         print_json({**run.to_wire(), "events": [event.to_wire() for event in events]})
         return DONE
@@ -170,7 +172,7 @@ async def _show(args: argparse.Namespace) -> int:
 
 async def _cancel(args: argparse.Namespace) -> int:
     async with shared_queues(args) as app:
-        run = await app.flows.run(args.run)
+        run = await _run_of(app, args.run)
         await app.flows.cancel_flow(run.flow_name, run.id)
         put(_ending(await app.flows.run(args.run)))
     return DONE
@@ -193,6 +195,19 @@ async def _emit(args: argparse.Namespace) -> int:
     if not reached:
         remark(f"no run waits for {args.event}")
     return DONE if reached else FAILED
+
+
+async def _run_of(app: App, run_id: str) -> FlowRun:
+    """Return a run.
+
+    Raises:
+        ConfigError: There is none of that id; the message says what has it, if anything.
+    """
+    run = await find_run(app, run_id)
+    if run is None:
+        hint = await hint_about(app, run_id) or "; nq flow list shows those that there are"
+        raise ConfigError(f'Flow run not found: "{run_id}"{hint}')
+    return run
 
 
 def _ending(run: FlowRun) -> str:

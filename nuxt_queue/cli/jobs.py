@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from nuxt_queue.cli.arguments import add_place, add_workers, at_least, shared_queues
+from nuxt_queue.cli.job_page import age, job_page
+from nuxt_queue.cli.lookup import hint_about, queues_of
 from nuxt_queue.cli.output import DONE, FAILED, print_json, print_table, put, remark, say
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.timeline import brief
@@ -29,7 +31,7 @@ def add_to(commands: Commands) -> None:
     """Add both commands."""
     jobs = commands.add_parser("jobs", help="list the jobs of the queues, or show one")
     jobs.add_argument("queue", nargs="?", metavar="QUEUE", help="default: all of the workers")
-    jobs.add_argument("id", nargs="?", metavar="ID", help="show this one, all of it, as JSON")
+    jobs.add_argument("id", nargs="?", metavar="ID", help="show this one, with its log")
     jobs.add_argument("--state", choices=_STATES, help="only those")
     jobs.add_argument(
         "--limit",
@@ -58,10 +60,17 @@ async def _jobs(args: argparse.Namespace) -> int:
         if args.id is not None:
             job = await app.manager.get_job(args.queue, args.id)
             if job is None:
-                return say(f'queue "{args.queue}" has no job "{args.id}"', FAILED)
-            print_json({"queue": job.queue, **job.to_wire()})
+                hint = await hint_about(app, args.id)
+                return say(f'queue "{args.queue}" has no job "{args.id}"{hint}', FAILED)
+            logs = await app.manager.get_job_logs(args.queue, args.id)
+            if args.json:
+                kept = [record.to_wire() for record in logs]
+                print_json({"queue": job.queue, **job.to_wire(), "logs": kept})
+            else:
+                for line in job_page(job, logs):
+                    put(line)
             return DONE
-        queues = _queues(app, args.queue)
+        queues = queues_of(app) if args.queue is None else [args.queue]
         if args.counts:
             await _print_counts(app, queues, as_json=args.json)
             return DONE
@@ -77,16 +86,11 @@ async def _jobs(args: argparse.Namespace) -> int:
 
 def _nothing(app: App, queues: list[str], state: str | None) -> str:
     """Say where no jobs were found, and where there may be some."""
-    known = _queues(app, None)
+    known = queues_of(app)
     if not known:
         return f"no workers in {app.registrations.directory}, so no queues"
     hint = "" if set(queues) <= set(known) else f"; the workers have: {', '.join(known)}"
     return f"no {f'{state} ' if state else ''}jobs in {', '.join(queues)}{hint}"
-
-
-def _queues(app: App, stated: str | None) -> list[str]:
-    known = sorted({entry.queue for entry in app.workers.entries})
-    return known if stated is None else [stated]
 
 
 async def _print_counts(app: App, queues: list[str], *, as_json: bool) -> None:
@@ -118,7 +122,7 @@ def _rows(jobs: list[JobRecord]) -> list[tuple[str, ...]]:
             job.name,
             job.state,
             f"{job.attempts_made} of {job.opts.max_attempts}",
-            _age((now_ms - job.timestamp) / 1000),
+            age((now_ms - job.timestamp) / 1000),
             _outcome(job),
         )
         for job in jobs
@@ -130,13 +134,6 @@ def _outcome(job: JobRecord) -> str:
         return brief(job.returnvalue, _LONGEST)
     reason = job.failed_reason or ""
     return reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)} {unit}"
-    return f"{max(0, int(seconds))} s"
 
 
 def _retry(args: argparse.Namespace) -> int:
@@ -153,7 +150,7 @@ async def _retried(args: argparse.Namespace) -> int:
         for job_id in ids:
             await app.manager.retry_job(args.queue, job_id)
             put(job_id)
-        known = _queues(app, None)
+        known = queues_of(app)
     if not ids and args.queue not in known:
         there = f"; the workers have: {', '.join(known)}" if known else ""
         raise ConfigError(f'no job of queue "{args.queue}" has failed, and no worker has it{there}')

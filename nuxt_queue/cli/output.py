@@ -62,10 +62,10 @@ def print_step_table(events: Sequence[Event]) -> None:
     print(step_table(events))
 
 
-def print_json(value: Any) -> None:
-    """Print a result as JSON in which every character prints."""
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a result as JSON in which every character prints; as one line without an indent."""
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    print(json_text(value, indent=2, ascii_only=encoding != "utf8"))
+    print(json_text(value, indent=indent, ascii_only=encoding != "utf8"), flush=True)
 
 
 def print_findings(found: ScanResult) -> None:

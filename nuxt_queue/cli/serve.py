@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nuxt_queue.cli.arguments import add_place, at_least, host, place_of, port, project_of
-from nuxt_queue.cli.logs import warnings_to
+from nuxt_queue.cli.notices import warnings_to
 from nuxt_queue.errors import NuxtQueueError
 
 if TYPE_CHECKING:

@@ -14,10 +14,8 @@ from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.methods import LOG_LEVELS
 from nuxt_queue.services.events import Event
 
-__all__ = ["KEEP_LOGS", "MAX_LOG_BYTES", "MAX_TEXT", "LogRecord", "LogWindow", "page_of"]
+__all__ = ["MAX_LOG_BYTES", "MAX_TEXT", "LogRecord", "LogWindow", "page_of"]
 
-KEEP_LOGS = 1_000
-"""How many lines of a job are kept unless its option `keepLogs` says otherwise: the newest."""
 MAX_LOG_BYTES = 1 << 20
 """How many bytes of one attempt's lines are kept."""
 MAX_TEXT = 8_192

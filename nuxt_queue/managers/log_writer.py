@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from nuxt_queue.managers.job_logs import KEEP_LOGS, LogRecord, LogWindow
+from nuxt_queue.managers.job_logs import LogRecord, LogWindow
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.services.events import Event
 
@@ -52,9 +52,8 @@ class AttemptLog:
     """The log lines of one attempt that have not been written yet."""
 
     def __init__(self, job: JobRecord, write: WriteLogs, writing: set[AttemptLog]) -> None:
-        keep = job.opts.keep_logs
         self._job, self._write, self._writing = job, write, writing
-        self._keep = KEEP_LOGS if keep is None else keep
+        self._keep = job.opts.keep_logs
         self._window = LogWindow(self._keep)
         self._pending: list[str] = []
         self._task: asyncio.Task[None] | None = None

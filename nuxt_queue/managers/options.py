@@ -257,7 +257,7 @@ class JobOptions(_Options):
     remove_on_complete: Kept = False
     remove_on_fail: Kept = False
     lifo: bool = False
-    keep_logs: int | None = Field(default=None, ge=0, le=MAX_COUNT)
+    keep_logs: int = Field(default=1_000, ge=0, le=MAX_COUNT)
     repeat: Repeat | None = None
 
     @field_validator("backoff", mode="before")

@@ -125,7 +125,10 @@ def test_what_is_stored_prints_no_control_character_and_no_forged_line(
         said("flow", "list", *form)
         said("jobs", *form)
         said("jobs", "--counts", *form)
-    said("jobs", "first", f"{run_id}__first")
+        said("jobs", "first", f"{run_id}__first", *form)
+    for logs in (run_id, f"{run_id}__first"):
+        assert FORGED in said("logs", logs)
+        said("logs", logs, "--follow", "--last", "2")
     said("flow", "emit", HOSTILE)
     said("flow", "resolve", run_id, HOSTILE)
     said("retry", "first", HOSTILE)

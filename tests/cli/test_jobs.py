@@ -49,7 +49,7 @@ def test_a_job_has_the_defaults_of_its_worker_unless_it_says_otherwise(
     ]
     counts = run(capsys, "jobs", "--counts", "--json")[1]
     assert json.loads(counts)["greet"]["waiting"] == 1
-    assert json.loads(run(capsys, "jobs", "greet", "mine")[1])["id"] == "mine"
+    assert json.loads(run(capsys, "jobs", "greet", "mine", "--json")[1])["id"] == "mine"
 
 
 def test_where_there_are_no_jobs_the_queues_are_named(
