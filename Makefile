@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NODE_READY := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint check fmt cov bench corpus clean
+.PHONY: help demo test soak mutants lint check fmt cov bench corpus clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,10 @@ test: $(READY) $(NODE_READY) redis-server strace chromium  ## all tests, and the
 
 soak: $(READY) $(NODE_READY) redis-server  ## what takes long: thousands of jobs, crashes and kills; prints what became of them
 	@$(BIN)/python -m pytest -q -m soak -s tests/soak
+
+# Each change of tests/mutants breaks one promise, and must make one of its tests fail.
+mutants: $(READY) $(NODE_READY) redis-server strace  ## break each promise once, see a test fail; ONLY=word for some, AT_ONCE=2
+	@$(BIN)/python -m tests.mutants --at-once $(or $(AT_ONCE),2) $(ONLY)
 
 lint: $(READY)  ## ruff, mypy --strict, import rules, spelling
 	@$(BIN)/ruff format --check --quiet . || { echo "lint: run 'make fmt'"; exit 1; }

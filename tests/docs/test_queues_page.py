@@ -10,6 +10,7 @@ from typing import Any
 from nuxt_queue.config import complete_config
 from nuxt_queue.managers import FileWorkerManager, JobOptions, MemoryWorkerManager, WorkerOptions
 from nuxt_queue.managers.bullmq import BullMQWorkerManager, Stalling
+from nuxt_queue.managers.file import lease
 from nuxt_queue.managers.file.owners import LEASE_S
 from nuxt_queue.services.awaits import check_await
 from nuxt_queue.services.redis import RedisEventStream, RedisFlowStore, RedisLimits
@@ -45,6 +46,8 @@ def test_the_numbers_of_the_page_are_the_real_ones() -> None:
 
     assert f"{kept:,} completed and {kept:,} failed jobs a queue and {runs:,} runs" in PAGE
     assert f"after {LEASE_S:g}." in PAGE
+    assert "another manager takes them over within 2 seconds" in PAGE
+    assert lease._BEAT_S * 2 <= 2  # one look may just have passed
 
 
 def test_the_numbers_of_redis_are_the_real_ones() -> None:

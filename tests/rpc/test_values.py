@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from nuxt_queue.errors import ValuePathError
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.forms import FORMS
-from nuxt_queue.rpc.values import VALUE_DEPTH, to_json
+from nuxt_queue.rpc.values import VALUE_DEPTH, refuse_large_integers, to_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -386,6 +386,13 @@ def test_an_array_arrives_whole_or_is_refused_at_its_first_bad_number(numbers: l
         with pytest.raises(ValuePathError) as caught:
             to_json(np.array(numbers), "r")
         assert caught.value.path == f"r[{bad}]"
+
+
+def test_the_largest_integer_of_javascript_is_the_last_that_passes() -> None:
+    refuse_large_integers([2**53 - 1, 1 - 2**53], "r")
+    for beyond in (2**53, -(2**53)):
+        with pytest.raises(ValuePathError, match=r"^r\[1\] is -?9007199254740992, which"):
+            refuse_large_integers([0, beyond], "r")
 
 
 @given(st.recursive(st.integers(), lambda i: st.lists(i, max_size=3).map(tuple) | st.frozensets(i)))

@@ -59,6 +59,23 @@ async def test_a_file_of_an_earlier_release_gets_what_it_lacks(tmp_path: Path) -
     assert found == [("job_logs",), ("job_logs_removed",)]
 
 
+async def test_a_new_file_has_its_name_on_the_disk_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is synchronised when the file has its name, or a power failure loses it."""
+    synced: list[bool] = []
+    fsync = os.fsync
+
+    def noting(fd: int) -> None:
+        if os.fstat(fd).st_ino == tmp_path.stat().st_ino:
+            synced.append((tmp_path / FILE).exists())
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    async with Database(tmp_path):
+        assert synced == [True]
+
+
 def version(file: Path, application: int, number: int) -> None:
     db = sqlite3.connect(file)
     db.execute(f"PRAGMA application_id = {application}")
