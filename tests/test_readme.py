@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 from nbtools import run_local
+from nuxt_queue.rpc.codec import MAX_DEPTH
+from nuxt_queue.runner import Timeouts
+from nuxt_queue.runner.run import Terms
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(
-    r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
-)
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 CELLS = [text.rstrip("\n") for language, text in BLOCKS if language == "python"][:3]
 
 
@@ -70,6 +72,16 @@ def test_the_refusal_is_what_is_shown(tmp_path: Path) -> None:
     (tmp_path / "forgot.ipynb").write_text(json.dumps(notebook), "utf-8")
     session = [text for language, text in BLOCKS if language == "console"][1]
     assert typed(session, tmp_path) == session
+
+
+def test_the_limits_are_the_real_ones() -> None:
+    terms, times = Terms(), Timeouts()
+
+    assert f"| {terms.max_message >> 20} MiB, {MAX_DEPTH} levels deep |" in README
+    assert f"| {terms.max_output >> 20} MiB a stream, in lines of at most 64 KiB |" in README
+    assert f"| {terms.timeout_ms // 60_000} min, 10 min for `node-isolated` |" in README
+    assert {times.cancel_s, times.exit_s, times.term_s} == {2.0}
+    assert "to act on SIGTERM | 2 s each |" in README
 
 
 def test_every_file_that_is_named_is_there() -> None:

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mutants.listing import Mutant
@@ -32,7 +34,6 @@ class Scratch:
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
-        self._root = root
         self.folder = folder
         self._stamp = 0
         shutil.copytree(root, folder, ignore=_LEFT_OUT, symlinks=True)
@@ -45,21 +46,25 @@ class Scratch:
         """The interpreter that imports the copy."""
         return self.folder / ".venv" / "bin" / "python"
 
-    def apply(self, mutant: Mutant) -> None:
-        """Make the change of a mutant.
+    @contextmanager
+    def changed(self, mutant: Mutant) -> Iterator[None]:
+        """Make the change of a mutant for a block.
 
         Raises:
             LookupError: If it cannot be made.
         """
         path = self.folder / mutant.file
-        path.write_text(mutant.applied(self._root), "utf-8")
+        text = mutant.applied(self.folder)
+        before, stamps = path.read_bytes(), path.stat()
         # Python compares whole seconds and the size: two changes must not look alike to it.
         self._stamp += 1
+        path.write_text(text, "utf-8")
         os.utime(path, (self._stamp, self._stamp))
-
-    def restore(self, mutant: Mutant) -> None:
-        """Undo the change of a mutant."""
-        shutil.copy2(self._root / mutant.file, self.folder / mutant.file)
+        try:
+            yield
+        finally:
+            path.write_bytes(before)
+            os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
 
     def run(self, *arguments: str, timeout_s: float) -> tuple[int | None, str]:
         """Run the interpreter in the copy and end everything that it leaves in its group.

@@ -99,12 +99,13 @@ class Trials:
                 return Verdict(mutant, "no verdict", f"{test} fails without the change: {why}")
         scratch = self._free.get()
         try:
-            scratch.apply(mutant)
-            status, written = scratch.run(*_PYTEST, "-x", *mutant.tests, timeout_s=self._timeout_s)
+            with scratch.changed(mutant):
+                status, written = scratch.run(
+                    *_PYTEST, "-x", *mutant.tests, timeout_s=self._timeout_s
+                )
         except LookupError as error:
             return Verdict(mutant, "no verdict", str(error))
         finally:
-            scratch.restore(mutant)
             self._free.put(scratch)
         if status == 0:
             return Verdict(mutant, "SURVIVED", f"passed: {', '.join(mutant.tests)}")

@@ -108,11 +108,31 @@ async def test_a_process_that_left_its_group_is_found_and_ended(host: Host, endi
     assert {name for name, pid in escaped.items() if is_alive(pid)} == set()
 
 
+async def test_a_process_that_cleared_its_environment_and_stayed_in_its_group_is_ended(
+    host: Host,
+) -> None:
+    worker = host.folder / "worker.py"
+    worker.write_text(
+        "import subprocess, sys\n"
+        "def handler(job, ctx):\n"
+        "    command = [sys.executable, '-S', '-c', 'import time; time.sleep(60)']\n"
+        "    return subprocess.Popen(command, env={}).pid\n"
+    )
+    pid = await host.run(worker, timeouts=QUICK)
+    try:
+        async with asyncio.timeout(WAIT_S / 4):
+            while is_alive(pid):  # noqa: ASYNC110 dying takes the kernel a moment
+                await asyncio.sleep(0.005)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("ending", ["return", "die"])
 async def test_a_process_that_holds_the_pipes_does_not_hold_the_job(
     host: Host, ending: str
 ) -> None:
-    """Faults 13: a process of a session of its own escapes the group, and the job settles."""
+    """Faults 13: nothing finds a process of its own session without a mark; the job settles."""
     job = host.run("holds_the_pipes.py", ending, timeouts=QUICK)
     outcome = await settled(job)
     pid = await host.state.get("run1", "pid")

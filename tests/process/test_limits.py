@@ -13,6 +13,7 @@ from nuxt_queue.config import ProjectConfig
 from nuxt_queue.errors import ConfigError, HandlerError, WorkerCrashedError
 from nuxt_queue.registry import read_worker
 from nuxt_queue.runner import ChildProcessRunner, Limits
+from nuxt_queue.runner.output import Output
 from nuxt_queue.runner.run import JobRun
 from nuxt_queue.worker_runner import child_runner
 from tests.process.conftest import BOTH_WAYS, SCOPE, WAIT_S, WORKERS, Host
@@ -156,6 +157,15 @@ def handler(job, ctx):
             view = view[os.write(fd, view):]
     return "answered"
 """
+
+
+def test_a_short_line_counts_as_much_as_its_record_takes() -> None:
+    output = Output(1_000)
+
+    taken = [output.take("stdout", b"x") for _ in range(500)].count("x")
+
+    assert taken < 20
+    assert len(output.left_out()) == 1
 
 
 @pytest.mark.parametrize(("fd", "stream"), [(1, "stdout"), (2, "stderr")])

@@ -258,6 +258,7 @@ VALUES: dict[str, Any] = {
     "date": "1970-01-01T00:00:00.000Z",
     "map": {"a": 1, "b": [1, 2]},
     "bytes": "AQL/",
+    "part of a buffer": "AQL/",
     "buffer": "dGV4dA==",
     "floats": [0.5, 1],
     "instance": {"x": 1, "y": 2},

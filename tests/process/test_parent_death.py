@@ -18,10 +18,16 @@ from tests.process.conftest import SCOPE, WAIT_S, Host, is_alive, settled
 PARENT = Path(__file__).parent / "parent_with_jobs.py"
 
 
-async def survivors_of_a_killed_parent(*args: str, count: int = 12) -> list[int]:
+async def survivors_of_a_killed_parent(
+    *args: str, count: int = 12, with_its_group: bool = False
+) -> list[int]:
     """Start a parent, kill it when it has so many processes, and return those that are left."""
     parent = await asyncio.create_subprocess_exec(
-        sys.executable, str(PARENT), *args, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        str(PARENT),
+        *args,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=with_its_group,
     )
     assert parent.stdout is not None
     try:
@@ -30,6 +36,8 @@ async def survivors_of_a_killed_parent(*args: str, count: int = 12) -> list[int]
             while len(carrying(mark)) < count:  # noqa: ASYNC110 one is still being started
                 await asyncio.sleep(0.005)
     finally:
+        if with_its_group:
+            os.killpg(parent.pid, signal.SIGKILL)
         parent.kill()
         parent._transport.close()  # type: ignore[attr-defined]
     try:
@@ -58,6 +66,11 @@ async def test_nothing_survives_a_parent_that_is_killed() -> None:
     for _ in range(5):
         found = await asyncio.gather(*(survivors_of_a_killed_parent("1") for _ in range(4)))
         assert found == [[]] * 4
+
+
+async def test_nothing_survives_a_parent_that_is_killed_with_its_group() -> None:
+    """A supervisor or a shell kills the whole group; the reaper is not in it."""
+    assert await survivors_of_a_killed_parent("1", with_its_group=True) == []
 
 
 async def test_no_node_survives_a_parent_that_is_killed() -> None:

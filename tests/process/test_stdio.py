@@ -10,6 +10,7 @@ import pytest
 
 from nuxt_queue.errors import HandlerError, WorkerCrashedError
 from nuxt_queue.runner.fresh import FreshProcesses
+from nuxt_queue.services.events import Event
 from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WORKERS, Host, settled
 
 HOSTS = BOTH_WAYS
@@ -86,6 +87,26 @@ async def test_asking_somebody_who_is_not_there_is_an_error(
 async def test_reading_stdin_finds_its_end(host: Host) -> None:
     """Faults 29."""
     assert await host.run("reads_stdin.py", "read") == ""
+
+
+async def test_a_printed_line_is_a_log_line_while_the_job_still_runs(host: Host) -> None:
+    worker = host.folder / "worker.py"
+    worker.write_text(
+        "import time\n"
+        "def handler(job, ctx):\n"
+        "    print('here')\n"
+        "    while ctx.state.get('seen') is None:\n"
+        "        time.sleep(0.01)\n"
+        "    return 'seen'\n"
+    )
+
+    async def see(event: Event) -> None:
+        if event.type == "log":
+            await host.state.set("run1", "seen", 1)
+
+    host.service.bus.subscribe(see)
+
+    assert await host.run(worker, timeout_ms=5_000) == "seen"
 
 
 async def test_text_without_a_newline_arrives_in_pieces(host: Host) -> None:

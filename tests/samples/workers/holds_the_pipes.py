@@ -1,4 +1,4 @@
-"""Leaves a process of another session behind that holds its output open, and ends."""
+"""Leaves a process behind that holds its output open, of another session and without a mark."""
 
 import os
 import subprocess
@@ -7,7 +7,9 @@ import sys
 
 def handler(job, ctx):
     child = subprocess.Popen(
-        [sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True
+        [sys.executable, "-S", "-c", "import time; time.sleep(60)"],
+        start_new_session=True,
+        env={},
     )
     ctx.state.set("pid", child.pid)
     if job["data"] == "die":

@@ -144,3 +144,23 @@ async def test_events_that_redis_does_not_take_are_sent_again_and_read_once(
     assert kinds == ["step.started", "step.retry", "log", "step.completed"]
     assert sum("wait for Redis" in message for message in caplog.messages) == 1
     assert "could not be kept" not in caplog.text
+
+
+async def test_an_event_that_was_taken_twice_is_read_once_and_those_of_two_publishers_are_two(
+    redis: PrivateRedis,
+) -> None:
+    """The answer to the first sending was lost; ids are a publisher's own."""
+    streams = [RedisEventStream(RedisServer(redis.url)) for _ in range(2)]
+    scope = Scope("j", "q", flow_id="f1")
+    try:
+        event = await EventBus(streams[0]).publish("step.completed", scope, {"result": 1})
+        await streams[0].append(event)
+        once = await streams[1].read("f1")
+        await streams[1].append(event)
+        twice = await streams[0].read("f1")
+    finally:
+        for stream in streams:
+            await stream.close()
+
+    assert once == [event]
+    assert twice == [event, event]

@@ -22,6 +22,7 @@ const VALUES = {
   date: new Date(0),
   map: new Map([['a', 1], ['b', new Set([1, 2])]]),
   bytes: new Uint8Array([1, 2, 255]),
+  'part of a buffer': new DataView(new Uint8Array([0, 1, 2, 255, 0]).buffer, 1, 3),
   buffer: Buffer.from('text'),
   floats: new Float64Array([0.5, 1]),
   instance: new Point(),
