@@ -186,13 +186,22 @@ class JobError(NuxtQueueError):
 
 
 class WorkerStartError(JobError):
-    """Raised when a job's process could not be started."""
+    """Raised when a job's process could not be started.
+
+    Attributes:
+        argv: The command.
+        reason: Why.
+        is_shortage: Whether this machine or process was short of something, such as descriptors:
+            the same job may start a little later.
+    """
 
     phase = "spawn"
 
-    def __init__(self, job_id: str, argv: Sequence[str], reason: str) -> None:
+    def __init__(
+        self, job_id: str, argv: Sequence[str], reason: str, *, is_shortage: bool = False
+    ) -> None:
         super().__init__(job_id, tuple(argv), reason)
-        self.argv, self.reason = tuple(argv), reason
+        self.argv, self.reason, self.is_shortage = tuple(argv), reason, is_shortage
 
     @property
     def message(self) -> str:

@@ -29,6 +29,7 @@ _GRACE_S = 30.0
 _GATHER_MS = 200  # an editor's one save is several changes of a folder
 _STEP_MS = 100  # between two looks at whether there is more of it
 _LOOK_MS = 1_000
+_READ_S = 5.0  # between two looks at a folder that cannot be watched
 _LOUD = {"added": "is served", "changed": "has changed and is served as it is now"}
 _GONE = "is gone; its jobs are taken no more"
 _KEPT = "it stays registered as it was, and its jobs fail until it is mended"
@@ -178,17 +179,24 @@ async def _reloading(app: App, display: Display) -> AsyncIterator[None]:
 
 
 async def _watch(app: App, display: Display) -> None:
-    """Look at the folder whenever something in it changes, and when another takes its place."""
-    place = app.registrations.directory
+    """Look at the folder whenever something in it changes, and when another takes its place.
+
+    A folder that cannot be watched, as where the system has no watch or descriptor left, is looked
+    at again and again until it can.
+    """
+    place, is_watched = app.registrations.directory, True
     while True:
         try:
             await _watch_one(app, display, place.resolve(), _identity(place))
-        except OSError as error:
+            is_watched = True
+        except (OSError, RuntimeError) as error:  # the second is watchfiles' own
             if _identity(place) is not None:
-                reason = error.strerror or str(error)
-                said = f"{place} cannot be watched ({reason}); restart after a change"
-                display.note(said, is_bad=True)
-                return
+                if is_watched:
+                    reason = getattr(error, "strerror", None) or str(error)
+                    said = f"{place} cannot be watched ({reason}); it is read every {_READ_S:g} s"
+                    display.note(said, is_bad=True)
+                is_watched = False
+                await asyncio.sleep(_READ_S)
         await _update(app, display)  # which says so when the folder is gone
         while _identity(place) is None:  # noqa: ASYNC110 a folder has no event
             await asyncio.sleep(_LOOK_MS / 1000)
@@ -228,7 +236,7 @@ async def _update(app: App, display: Display) -> None:
     try:
         for change in await app.registrations.update():
             _say_what_changed(display, change)
-    except NuxtQueueError as error:
+    except (NuxtQueueError, OSError) as error:
         display.note(f"{error}; what was registered stays", is_bad=True)
 
 

@@ -15,6 +15,7 @@ from nuxt_queue.errors import (
     HandlerError,
     NuxtQueueError,
     WorkerNotFoundError,
+    WorkerStartError,
     WorkerTimeoutError,
 )
 from nuxt_queue.managers.clock import Clock
@@ -28,6 +29,9 @@ from nuxt_queue.text import utf8
 __all__ = ["Attempt", "Completed", "Failed", "Interrupted", "Outcome", "Work"]
 
 _log = logging.getLogger(__name__)
+
+SHORTAGE_S = 1.0
+"""How long a job waits that could not begin because this process was short of something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,10 @@ class Attempt:
                 raise
             # A handler that lets its own cancellation escape must not end the manager's task.
             return self._interrupted() or await self._fail(error)
+        except WorkerStartError as error:
+            if error.is_shortage:
+                return await self._put_back(error)
+            return self._interrupted() or await self._fail(error)
         except Exception as error:  # noqa: BLE001 every failure of a handler is an outcome
             return self._interrupted() or await self._fail(error)
         await self._say("step.completed", {"result": result})
@@ -187,6 +195,12 @@ class Attempt:
 
     def _interrupted(self) -> Interrupted | None:
         return self._stopped_by if isinstance(self._stopped_by, Interrupted) else None
+
+    async def _put_back(self, error: WorkerStartError) -> Interrupted:
+        """Let a job wait again that could not begin; meanwhile no other job takes its turn."""
+        _log.warning("jobs are put back and wait: %s", error.message)
+        await asyncio.sleep(SHORTAGE_S)
+        return Interrupted()
 
     async def _fail(self, error: BaseException) -> Failed:
         job, attempt = self.job, self._scope.attempt

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from nuxt_queue.errors import ConfigError
@@ -18,6 +20,9 @@ __all__ = ["Endpoint"]
 
 _HEAD = 8_192  # bytes of a request's head; a probe's is a tenth of it
 _ASK_S = 5.0  # for a request to arrive: a connection that says nothing is not kept
+_ANSWER_S = 10.0  # for an answer to be found and taken
+_MOST = 16  # connections at once, and as many that the system keeps for us: jobs need descriptors
+_REST_S = 1.0  # before a connection is accepted again when that has failed
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -28,9 +33,10 @@ _Answer = tuple[HTTPStatus, str, bytes]
 
 
 class Endpoint:
-    """Answers GET and HEAD, one request a connection.
+    """Answers GET and HEAD, one request a connection, and few connections at once.
 
-    On the loop of the jobs, so that a loop that hangs is seen by a probe that gets no answer.
+    A connection that has not asked yet gives way to a new one, so that idle ones keep no probe from
+    its answer.  It is on the loop of the jobs, so a probe of a loop that hangs gets no answer.
 
     Args:
         health: Answers `/healthz`: 200 or 503, with a JSON body that says why.
@@ -39,7 +45,7 @@ class Endpoint:
 
     def __init__(self, health: Health, metrics: Metrics) -> None:
         self._health, self._metrics = health, metrics
-        self._asked: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[str]:
@@ -49,42 +55,76 @@ class Endpoint:
             ConfigError: The address cannot be had.
         """
         try:
-            server = await asyncio.start_server(self._accept, host, port, limit=_HEAD)
+            listeners = await _listeners(host, port)
         except (OSError, OverflowError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigError(
                 f"cannot listen on {host}:{port}: {reason}; choose another port or host"
             ) from None
-        bound_host, bound_port = server.sockets[0].getsockname()[:2]
+        accepting = [asyncio.create_task(self._accept(each)) for each in listeners]
+        bound_host, bound_port = listeners[0].getsockname()[:2]
         shown = f"[{bound_host}]" if ":" in bound_host else bound_host
         try:
             yield f"http://{shown}:{bound_port}"
         finally:
-            server.close()
-            for asked in self._asked:
-                asked.cancel()
-            await asyncio.gather(*self._asked, return_exceptions=True)
+            tasks = [*accepting, *self._connections]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for each in listeners:
+                each.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # In a task of our own: asyncio complains of one of its own that is cancelled at the end.
-        asked = asyncio.create_task(self._connected(reader, writer))
-        self._asked.add(asked)
-        asked.add_done_callback(self._asked.discard)
+    async def _accept(self, listener: socket.socket) -> None:
+        """Accept connections while there is room, also again when descriptors were short."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._make_room()
+            try:
+                accepted, _ = await loop.sock_accept(listener)
+            except ConnectionAbortedError:  # whoever asked has hung up already
+                continue
+            except OSError as error:  # such as no descriptor left
+                _log.warning("probes are not answered now: %s", error.strerror or error)
+                await asyncio.sleep(_REST_S)
+                continue
+            connection = _Connection(accepted)
+            task = asyncio.create_task(self._connected(connection))
+            self._connections[task] = connection
+            task.add_done_callback(self._ended)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError, TimeoutError):  # whoever asked has gone
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        connection = self._connections.pop(task)
+        if not connection.is_open:  # it was cancelled before it began
+            connection.socket.close()
+
+    async def _make_room(self) -> None:
+        """Give up the connection that has said nothing for longest, or wait for one to end."""
+        while len(self._connections) >= _MOST:
+            silent = [task for task, of in self._connections.items() if not of.has_asked]
+            if silent:
+                silent[0].cancel()
+            await asyncio.wait(silent[:1] or self._connections, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # until it has been taken out
+
+    async def _connected(self, connection: _Connection) -> None:
+        with contextlib.suppress(OSError, TimeoutError):  # whoever asked has gone, or is too slow
+            connection.is_open = True
+            reader, writer = await asyncio.open_connection(sock=connection.socket, limit=_HEAD)
+            try:
                 async with asyncio.timeout(_ASK_S):
                     method, path = await _request(reader)
-                status, kind, body = await self._answer(method, path)
-                head = (
-                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
-                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-                )
-                writer.write(head.encode() + (b"" if method == "HEAD" else body))
-                await writer.drain()
-        finally:
-            writer.close()
+                connection.has_asked = True
+                async with asyncio.timeout(_ANSWER_S):
+                    status, kind, body = await self._answer(method, path)
+                    head = (
+                        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+                        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                    )
+                    writer.write(head.encode() + (b"" if method == "HEAD" else body))
+                    writer.close()
+                    await writer.wait_closed()  # everything has been taken
+            finally:
+                writer.transport.abort()
 
     async def _answer(self, method: str, path: str) -> _Answer:
         if not method:
@@ -102,6 +142,39 @@ class Endpoint:
             _log.exception("%s could not be answered", path)
             return HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"see the log of nq serve\n"
         return HTTPStatus.NOT_FOUND, _TEXT, b"there are /healthz and /metrics\n"
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One connection.
+
+    Attributes:
+        socket: What was accepted.
+        is_open: Whether a transport has the socket, and will close it.
+        has_asked: Whether its request has arrived.
+    """
+
+    socket: socket.socket
+    is_open: bool = False
+    has_asked: bool = False
+
+
+async def _listeners(host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address of a host, all on one port."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    made: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            port = made[0].getsockname()[1] if made else port
+            where = (str(address[0]), port)
+            made.append(socket.create_server(where, family=family, backlog=_MOST))
+            made[-1].setblocking(False)
+    except BaseException:
+        for each in made:
+            each.close()
+        raise
+    return made
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:

@@ -44,6 +44,10 @@ _EXIT_NEWS_S = 0.25  # between the end of the channel and the news that the proc
 # the second it may go on.
 _HIGH_WATER = 1 << 20
 _LOW_WATER = 1 << 18
+# Descriptors of this process or of the machine, processes, memory, room on a disk.
+_SHORT = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
+)
 _ITEM_BYTES = 200  # what one call or line costs beside its text
 
 
@@ -144,8 +148,10 @@ class JobRun:
         try:
             return await self._processes.take(self)
         except (OSError, ValueError) as error:  # a variable may hold what no environment can
-            reason = _reason(error, self._launch)
-            raise WorkerStartError(self._job_id, self._launch.argv, reason) from None
+            reason, is_short = _reason(error, self._launch), _is_shortage(error)
+            raise WorkerStartError(
+                self._job_id, self._launch.argv, reason, is_shortage=is_short
+            ) from None
 
     async def _settled(self) -> None:
         """Wait for the answer, as long as the job may take and nobody cancels it."""
@@ -324,6 +330,10 @@ def _handler_error(job_id: str, error: RpcError) -> HandlerError:
     if isinstance(name, str) and isinstance(text, str):
         return HandlerError(job_id, name, text, data)
     return HandlerError(job_id, "RpcError", str(error), {**data, "code": error.code})
+
+
+def _is_shortage(error: OSError | ValueError) -> bool:
+    return isinstance(error, OSError) and error.errno in _SHORT
 
 
 def _reason(error: OSError | ValueError, launch: Launch) -> str:

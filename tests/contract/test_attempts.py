@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nuxt_queue.errors import HandlerError, QueueError
+from nuxt_queue.errors import HandlerError, QueueError, WorkerStartError
 from nuxt_queue.services.context import JobContext
 from nuxt_queue.services.events import Event
 from tests.contract.conftest import WAIT_S, Bench
@@ -292,3 +292,26 @@ async def test_names_that_no_engine_could_keep_are_refused(bench: Bench) -> None
         await bench.manager.enqueue("q\ud800", "a")
     with pytest.raises(QueueError, match="a job name is text of whole characters"):
         await bench.manager.enqueue("q", "\udce9")
+
+
+async def test_a_job_that_cannot_begin_for_a_shortage_waits_and_has_used_no_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nuxt_queue.managers.attempt.SHORTAGE_S", 0)
+    short, begun = 3, list[int]()
+
+    async def handler(job: dict[str, Any], context: JobContext) -> int:
+        nonlocal short
+        begun.append(context.scope.attempt)
+        if short:
+            short -= 1
+            raise WorkerStartError(job["id"], ["python"], "no more", is_shortage=True)
+        return 1
+
+    await bench.manager.register_worker("q", "a", handler)
+    job = await bench.run("q", "a")
+
+    assert (job.state, job.attempts_made, begun) == ("completed", 1, [1, 1, 1, 1])
+    assert job.failed_reason is None
+    said = {each.getMessage() for each in caplog.records}
+    assert said == {"jobs are put back and wait: cannot start python: no more"}
