@@ -245,7 +245,13 @@ class ChildProcess:
         reaped = self._leader.reap()
         reaped.add_done_callback(lambda _: reaper().remove(self.pid))
         # In a thread: what has been killed may take its time to go.
-        swept = asyncio.get_running_loop().run_in_executor(None, kill_marked, self.mark)
+        try:
+            swept: asyncio.Future[int] = asyncio.get_running_loop().run_in_executor(
+                None, kill_marked, self.mark
+            )
+        except RuntimeError:  # the system has no thread left
+            swept = asyncio.get_running_loop().create_future()
+            swept.set_result(kill_marked(self.mark))
 
         def ended(_: object) -> None:
             if not self.exited.done():

@@ -12,6 +12,7 @@ long as its parent.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -39,16 +40,21 @@ def kill_marked(mark: str, within_s: float = 2.0) -> int:
         How many there were.
     """
     killed: set[int] = set()
+    blank: set[str] = set()
     begun = time.monotonic()
     while True:
-        found, blank = _look(mark.encode())
-        for pid in found:
-            _kill(pid, mark.encode())
-        killed.update(found)
+        is_whole = True
+        try:
+            found, blank = _look(mark.encode())
+            for pid in found:
+                _kill(pid, mark.encode())
+            killed.update(found)
+        except _ShortError:  # what was not seen may carry the mark
+            is_whole = False
         passed = time.monotonic() - begun
         if passed > _BLANK_S:
             _known_blank.update(blank)
-        if passed > within_s or not (found or blank - _known_blank):
+        if passed > within_s or (is_whole and not (found or blank - _known_blank)):
             return len(killed)
         time.sleep(_ROUND_S)
 
@@ -66,7 +72,8 @@ def _look(mark: bytes) -> tuple[list[int], set[str]]:
     """Return the processes that carry a mark, and those of which it cannot be told yet."""
     try:
         names = os.listdir("/proc")  # noqa: PTH208 pathlib would stay in memory with the reaper
-    except OSError:  # no such thing here
+    except OSError as error:  # no such thing here
+        _raise_if_short(error)
         return [], set()
     found: list[int] = []
     blank: set[str] = set()
@@ -107,7 +114,8 @@ def _starting(name: str) -> str | None:
 def _read(path: str) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY)
-    except OSError:  # gone, or not ours
+    except OSError as error:  # gone, or not ours
+        _raise_if_short(error)
         return None
     try:
         return os.read(fd, 1 << 20)
@@ -117,18 +125,28 @@ def _read(path: str) -> bytes | None:
         os.close(fd)
 
 
+class _ShortError(Exception):
+    """No descriptor is left to look with."""
+
+
+def _raise_if_short(error: OSError) -> None:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        raise _ShortError
+
+
 def _kill(pid: int, mark: bytes) -> None:
     """Kill a process that still carries the mark; its number may have passed to another."""
     try:
         handle = os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        _raise_if_short(error)
         return
     try:
         environment = _read(f"/proc/{pid}/environ")
         if pid != os.getpid() and environment and _names(environment, mark):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except OSError:
-        pass  # gone, or another user's
+    except OSError:  # gone, or another user's
+        pass
     finally:
         os.close(handle)
 

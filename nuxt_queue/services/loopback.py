@@ -12,7 +12,13 @@ import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from nuxt_queue.errors import HandlerError, InternalError, PeerClosedError, RpcError
+from nuxt_queue.errors import (
+    HandlerError,
+    InternalError,
+    PeerClosedError,
+    RpcError,
+    WorkerStartError,
+)
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.peer import Peer, Reply
 from nuxt_queue.rpc.values import to_json
@@ -162,7 +168,10 @@ async def _in_thread(handler: Callable[..., Any], job: Job, ctx: RunContext) -> 
             outcome = (None, error if _is_raisable(error) else _failed(job.id, error))
         loop.call_soon_threadsafe(settle, *outcome)
 
-    threading.Thread(target=run, name=f"job {job.id}", daemon=True).start()
+    try:
+        threading.Thread(target=run, name=f"job {job.id}", daemon=True).start()
+    except RuntimeError as error:
+        raise WorkerStartError(job.id, ("a thread",), str(error), is_shortage=True) from None
     return await done
 
 

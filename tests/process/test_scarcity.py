@@ -8,6 +8,7 @@ import itertools
 import os
 import resource
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,12 @@ import pytest
 
 from nuxt_queue.app import open_app
 from nuxt_queue.errors import WorkerStartError
+from nuxt_queue.managers import MemoryWorkerManager, WorkerOptions
 from nuxt_queue.runner.reaper import reaper
-from tests.process.conftest import WAIT_S, Host, settled
+from nuxt_queue.services.context import ContextService
+from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.state import MemoryStateStore
+from tests.process.conftest import QUICK, WAIT_S, Host, is_alive, settled
 
 WORKER = """
 from nuxt_queue import run_worker
@@ -83,13 +88,17 @@ async def test_an_environment_that_no_process_can_have_is_refused(
     assert await host.run("echo.py", 1) == 1
 
 
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE])
-async def test_a_manager_tries_again_when_the_system_had_no_process_to_give(
+@pytest.mark.parametrize(
+    "number",
+    [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT],
+)
+async def test_a_job_for_which_the_system_had_no_process_waits_and_has_used_no_attempt(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Faults 93: retried with backoff, and the manager serves the next job as before."""
+    """Faults 93: the shortage is the machine's, not the job's."""
     (tmp_path / "q.py").write_text(WORKER, "utf-8")
-    refusals = [number, number]
+    monkeypatch.setattr("nuxt_queue.managers.attempt.SHORTAGE_S", 0.01)
+    refusals = [number] * 3
     start: Any = subprocess.Popen
 
     def scarce(*args: Any, **options: Any) -> Any:
@@ -103,16 +112,65 @@ async def test_a_manager_tries_again_when_the_system_had_no_process_to_give(
             app.manager.on("q", event, ended.put_nowait)
         reaper().start()
         monkeypatch.setattr(subprocess, "Popen", scarce)
-        retried = await app.manager.enqueue("q", "q", 1, {"attempts": 3, "backoff": 10})
-        first = await ended.get()
-        refusals.append(number)
-        await app.manager.enqueue("q", "q", 2)
-        second = await ended.get()
-        await app.manager.enqueue("q", "q", 3)
-        third = await ended.get()
-        job = await app.manager.get_job("q", retried)
+        ids = [await app.manager.enqueue("q", "q", n) for n in range(2)]
+        told = [await ended.get() for _ in ids]
+        jobs = [await app.manager.get_job("q", job_id) for job_id in ids]
+    assert [each.returnvalue for each in told] == [0, 1]  # in their order
+    assert [job.attempts_made for job in jobs if job is not None] == [1, 1]
+
+
+async def test_a_plain_function_for_which_there_is_no_thread_waits_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nuxt_queue.managers.attempt.SHORTAGE_S", 0.01)
+    refusals = [RuntimeError("can't start new thread")]
+    start = threading.Thread.start
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name.startswith("job ") and refusals:
+            raise refusals.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    contexts, options = (
+        ContextService(MemoryStateStore(), EventBus()),
+        WorkerOptions(runtime="inprocess"),
+    )
+    async with MemoryWorkerManager(contexts) as manager, asyncio.timeout(WAIT_S):
+        over = asyncio.Event()
+        manager.on("q", "completed", lambda _: over.set())
+        await manager.register_worker("q", "a", lambda job, _ctx: job["data"], options)
+        job_id = await manager.enqueue("q", "a", 1)
+        await over.wait()
+        job = await manager.get_job("q", job_id)
     assert job is not None
-    assert (job.returnvalue, job.attempts_made) == (1, 3)
-    assert first.returnvalue == 1
-    assert second.failed_reason.endswith(f": {os.strerror(number)}")
-    assert third.returnvalue == 3
+    assert (job.returnvalue, job.attempts_made, refusals) == (1, 1, [])
+
+
+@pytest.mark.parametrize("shortage", ["of descriptors", "of threads"])
+async def test_what_a_job_leaves_running_is_found_also_in_a_shortage(
+    host: Host, monkeypatch: pytest.MonkeyPatch, shortage: str
+) -> None:
+    refusals, listed = [3], os.listdir
+
+    def short(path: str) -> list[str]:
+        if path == "/proc" and refusals[0]:
+            refusals[0] -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return listed(path)
+
+    def no_thread(*_args: object) -> None:
+        refusals[0] = 0
+        raise RuntimeError("can't start new thread")
+
+    if shortage == "of descriptors":
+        monkeypatch.setattr(os, "listdir", short)
+    else:
+        monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", no_thread)
+
+    assert await host.run("lets_processes_escape.py", "return", timeouts=QUICK) == "return"
+
+    escaped = await host.state.all("run1")
+    assert escaped
+    assert {name for name, pid in escaped.items() if is_alive(pid)} == set()
+    assert refusals == [0]
