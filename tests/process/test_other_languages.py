@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,20 @@ async def test_one_that_takes_longer_than_its_time_is_killed(host: Host) -> None
 
     assert await host.logs() == ["ready"]
     assert not is_alive(await host.pid())
+
+
+async def test_what_it_says_after_sigterm_comes_too_late(host: Host) -> None:
+    """The job has timed out: its state is not changed any more, and it has no second outcome."""
+    call = {"jsonrpc": "2.0", "method": "ctx.state.set", "params": {"key": "k", "value": 1}}
+    answer = {"jsonrpc": "2.0", "result": "late", "id": 1}
+    lines = "\n".join(json.dumps(each) for each in ({**call, "id": 1_000_001}, answer))
+    text = f"trap 'cat late; exit 0' TERM\n{WAITS}"
+    (host.folder / "late").write_text(f"{lines}\n")
+
+    with pytest.raises(WorkerTimeoutError):
+        await host.run(worker(host, text), timeouts=Timeouts(term_s=WAIT_S / 4), **SHELL)
+
+    assert await host.state.all("run1") == {}
 
 
 async def test_one_that_is_stopped_is_woken_to_act_on_sigterm(host: Host) -> None:
