@@ -82,7 +82,7 @@ cov: $(READY) $(NODE_READY) redis-server strace chromium  ## test coverage, chil
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -q; $(BIN)/coverage combine -q; $(BIN)/coverage report --skip-covered
 
 bench: $(READY) $(NODE_READY) redis-server  ## what a job costs, as ratios to a bare Python
-	@for name in start fork wire discovery endings exporter node throughput scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in start fork wire tables discovery endings exporter node throughput scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 corpus: $(READY)  ## what becomes of every notebook below DIR: make corpus DIR=~/notebooks
 	@$(BIN)/python benchmarks/corpus.py '$(or $(DIR),notebooks)'

@@ -112,8 +112,8 @@ FORMS_TABLE: dict[str, tuple[Any, Any]] = {
     "minus zero": (-0.0, -0.0),
     "text": ("aé😀\0\u2028", "aé😀\0\u2028"),
     "a tuple": ((1, (2,)), [1, [2]]),
-    "a namedtuple": (Point(1, 2), [1, 2]),
-    "a typed namedtuple": (Typed(1), [1, "b"]),
+    "a namedtuple": (Point(1, 2), {"x": 1, "y": 2}),
+    "a typed namedtuple": (Typed(1), {"a": 1, "b": "b"}),
     "a list subclass": (type("L", (list,), {})([1]), [1]),
     "a str subclass": (Text("text"), "text"),
     "an int subclass": (Number(3), 3),
@@ -193,7 +193,10 @@ FORMS_TABLE: dict[str, tuple[Any, Any]] = {
     "a numpy array of one, without a dimension": (np.array(5), 5),
     "a numpy time without a dimension": (np.array(np.timedelta64(1, "s")), 1.0),
     "an empty numpy array": (np.zeros((0, 3)), []),
-    "a structured numpy array": (np.array([(1, "a")], dtype="i4,U1"), [[1, "a"]]),
+    "a structured numpy array": (
+        np.array([(1, "a")], dtype=[("n", "i4"), ("s", "U1")]),
+        [{"n": 1, "s": "a"}],
+    ),
     "a pandas Timestamp": (pd.Timestamp("2026-01-02", tz="UTC"), "2026-01-02T00:00:00+00:00"),
     "a pandas Timedelta": (pd.Timedelta("90s"), 90.0),
     "a pandas Series": (pd.Series([1, 2]), [1, 2]),
@@ -249,16 +252,14 @@ REFUSED_TABLE: dict[str, tuple[Any, str, str]] = {
     "minus infinity": ([-math.inf], "result[0]", "is -inf"),
     "a NaN far down": ({"a": [0, 0, 0, {"loss": math.nan}]}, "result.a[3].loss", "is NaN"),
     "a numpy NaN": ({"x": np.float64("nan")}, "result.x", "is NaN"),
-    "a NaN in an array": (np.array([[0.0, 1.0], [2.0, np.nan]]), "result[1][1]", "is NaN"),
-    "a NaN in a DataFrame": (pd.DataFrame({"x": [1.0, None]}), "result[1].x", "is NaN"),
+    "infinity in an array": (np.array([[0.0, 1.0], [2.0, np.inf]]), "result[1][1]", "is inf"),
+    "infinity in a DataFrame": (pd.DataFrame({"x": [1.0, -np.inf]}), "result[1].x", "is -inf"),
     "a NaN in a dataclass": ([Run(math.nan)], "result[0].loss", "is NaN"),
     "a NaN as a key": ({math.nan: 1}, "a key of result", "is NaN"),
     "NaT": ([pd.NaT], "result[0]", "is a missing value"),
     "a numpy NaT": (np.datetime64("NaT"), "result", "is a missing value"),
-    "a NaT in an array": (np.array(["2026", "NaT"], dtype="M8[s]"), "result[1]", "missing value"),
     "a NaT difference": (np.timedelta64("NaT"), "result", "is a missing value"),
     "NA": ({"a": pd.NA}, "result.a", "is a missing value"),
-    "NA in a Series": (pd.Series([1, None], dtype="Int64"), "result[1]", "is a missing value"),
     "a complex number": ([1j], "result[0]", "is a complex number"),
     "a numpy complex number": (np.complex128(1j), "result", "is a complex number"),
     "a numpy longdouble": (np.longdouble(1), "result", "longdouble; use float(...)"),
@@ -282,11 +283,11 @@ REFUSED_TABLE: dict[str, tuple[Any, str, str]] = {
     "a module": (sys, "result", "is of type module"),
     "a namespace": (SimpleNamespace(a=1), "result", "is of type SimpleNamespace"),
     "an exception": (ValueError("x"), "result", "is of type ValueError"),
-    "a range": (range(3), "result", "is of type range"),
-    "a deque": (deque([1]), "result", "is of type deque"),
-    "a dict view": ({"a": 1}.keys(), "result", "is of type dict_keys"),
+    "a range": (range(3), "result", "is a range; return list(...)"),
+    "a deque": (deque([1]), "result", "is a deque; return list(...)"),
+    "a dict view": ({"a": 1}.keys(), "result", "is a dict_keys; return list(...)"),
     "a UserDict": (UserDict(a=1), "result", "is of type UserDict"),
-    "a pandas Period": (pd.Period("2026"), "result", "is of type Period"),
+    "a pandas Period": (pd.Period("2026"), "result", "is of type Period; use `str(...)` of it"),
     "a DataFrame with one name twice": (
         pd.DataFrame([[1, 2]], columns=["a", "a"]),
         "result",
@@ -379,9 +380,10 @@ def test_plain_data_comes_back_equal_through_both_ways(value: Any) -> None:
 @given(st.lists(st.floats(), min_size=1, max_size=8))
 @settings(max_examples=100, deadline=None)
 def test_an_array_arrives_whole_or_is_refused_at_its_first_bad_number(numbers: list[float]) -> None:
-    bad = next((i for i, n in enumerate(numbers) if not math.isfinite(n)), None)
+    bad = next((i for i, n in enumerate(numbers) if math.isinf(n)), None)
     if bad is None:
-        assert repr(to_json(np.array(numbers), "r")) == repr(numbers)
+        kept = [None if math.isnan(n) else n for n in numbers]
+        assert repr(to_json(np.array(numbers), "r")) == repr(kept)
     else:
         with pytest.raises(ValuePathError) as caught:
             to_json(np.array(numbers), "r")
@@ -405,7 +407,7 @@ def test_sets_have_one_order(value: Any) -> None:
 def test_the_table_names_each_type_that_its_library_has() -> None:
     """A name that a library does not have would be a form that never applies."""
     for library, names, form, _ in FORMS:
-        module = __import__(library)
+        module = pytest.importorskip(library)
         assert all(isinstance(getattr(module, name), type) for name in names), (library, names)
         assert form
 
