@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from nbtools.exporter.bindings import (
     arguments_of,
@@ -18,8 +18,10 @@ from nbtools.exporter.bindings import (
     declared_names,
     type_params,
 )
+from nbtools.exporter.paths import ALWAYS, SOME, Bound, Paths
+from nbtools.exporter.statements import At, Statements
 
-__all__ = ["BUILTINS", "Names", "Read", "names_of"]
+__all__ = ["BUILTINS", "Cell", "Names", "Read", "follow", "names_of"]
 
 # What Python provides in any module.  Jupyter puts some of its own among the builtins of a kernel.
 BUILTINS = (
@@ -28,23 +30,60 @@ BUILTINS = (
     "__annotations__", "__class__", "__cached__", "WindowsError", "__debug__", "__module__",
     "__qualname__", "__dict__",
 }  # fmt: skip
-_CATCHES_NAME_ERROR = frozenset({"NameError", "Exception", "BaseException"})
+_OF_JUPYTER = frozenset({"get_ipython", "display", "In", "Out", "_", "__"})
+# What calls the function that it is given, while it is being called itself.
+_CALLERS = frozenset({
+    "agg", "aggregate", "apply", "applymap", "filter", "map", "max", "min", "pipe", "reduce",
+    "sort", "sorted", "transform",
+})  # fmt: skip
+_NAMESPACES = frozenset({"globals", "locals", "vars"})
+_MADE_BY_CALL = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__"})
 
 
 class Read(NamedTuple):
-    """A name that the cell needs from elsewhere; `is_deferred` when only a function reads it."""
+    """A name that is needed from elsewhere.
+
+    Attributes:
+        name: The name.
+        line: Its line in the cell.
+        is_deferred: Whether only a function reads it, which is called later.
+        is_certain: Whether the name is read on every path and missing on each.
+        is_excused: Whether the code expects that the name may be missing.
+        cell: The cell in which it is read.
+        called: Where the function that reads it is called while the file is imported.
+    """
 
     name: str
     line: int
     is_deferred: bool
+    is_certain: bool = True
+    is_excused: bool = False
+    cell: int = 0
+    called: tuple[int, int] | None = None
 
 
 class Names(NamedTuple):
-    """What a cell defines (name to line and `import`, `def` or `value`) and what it needs."""
+    """What code defines (name to line and `import`, `def` or `value`) and what it needs.
+
+    Attributes:
+        binds: The names that it defines, on whatever path.
+        reads: The names that it needs.
+        stars: Line and module of each `from ... import *`.
+        hidden: Line and text of what may define names that cannot be read: `exec(...)`.
+    """
 
     binds: dict[str, tuple[int, str]]
     reads: list[Read]
     stars: list[tuple[int, str]]
+    hidden: list[tuple[int, str]]
+
+
+class Cell(NamedTuple):
+    """One cell's statements, its text when it is at hand, and its number."""
+
+    body: list[ast.stmt]
+    source: str | None = None
+    number: int = 0
 
 
 def names_of(
@@ -57,10 +96,31 @@ def names_of(
         source: Its text, when it is at hand: what does not stand in it is not looked for.
         lazy_annotations: Whether `from __future__ import annotations` holds for it.
     """
-    reader = _Reader(source, lazy_annotations=lazy_annotations)
-    for statement in tree.body:
-        reader.visit(statement)
-    return Names(reader.module, reader.reads, reader.stars)
+    return follow([Cell(tree.body, source)], lazy_annotations=lazy_annotations)[0][0]
+
+
+def follow(
+    cells: Iterable[Cell], *, given: Iterable[str] = (), lazy_annotations: bool = False
+) -> tuple[dict[int, Names], Paths]:
+    """Follow the statements of cells in the order in which they run.
+
+    A function that is called while the cells run reads its names there; any other function reads
+    them later.
+
+    Args:
+        cells: The cells.
+        given: Names that are defined before the first.
+        lazy_annotations: Whether `from __future__ import annotations` holds for them.
+
+    Returns:
+        For each cell its names, with the reads that nothing before defines on all paths; and what
+        is bound at the end of the last.
+    """
+    paths = Paths()
+    for name in given:
+        paths.set(name, ALWAYS)
+    reader = _Reader(paths, lazy_annotations=lazy_annotations)
+    return {cell.number: reader.read(cell) for cell in cells}, paths
 
 
 class _Scope:
@@ -74,30 +134,49 @@ class _Scope:
         self.module_names = set(module_names)  # declared `global`
 
 
-class _Reader(ast.NodeVisitor):
-    def __init__(self, source: str | None, *, lazy_annotations: bool) -> None:
+class _Function:
+    """What calling a function of the module reads, calls and binds at once."""
+
+    def __init__(self) -> None:
+        self.reads: list[Read] = []
+        self.calls: list[str] = []
+        self.binds: dict[str, bool] = {}  # by `global`: whether on all paths
+        self.may_wait = False  # whether a call may run nothing of it yet
+
+    def add(self, other: _Function) -> None:
+        """Let calling this one call another."""
+        self.reads += other.reads
+        self.calls += other.calls
+        self.binds |= other.binds
+
+
+class _Reader(Statements, ast.NodeVisitor):
+    def __init__(self, paths: Paths, *, lazy_annotations: bool) -> None:
+        super().__init__(paths)
+        self.lazy_annotations = lazy_annotations
+        self.functions: dict[str, tuple[_Function, ...]] = {}
+        self.read_cell(Cell([]))
+
+    def read(self, cell: Cell) -> Names:
+        self.read_cell(cell)
+        self._visit_all(cell.body)
+        return Names(self.module, self.reads, self.stars, self.hidden)
+
+    def read_cell(self, cell: Cell) -> None:
+        """Begin with a cell."""
+        source = cell.source
+        self.cell = cell.number
         self.has_walrus = source is None or ":=" in source
         self.declares = source is None or "global" in source or "nonlocal" in source
-        self.lazy_annotations = lazy_annotations
         self.module: dict[str, tuple[int, str]] = {}
         self.reads: list[Read] = []
         self.stars: list[tuple[int, str]] = []
+        self.hidden: list[tuple[int, str]] = []
         self.scopes: list[_Scope] = []
-        self.guarded = 0  # inside a `try` that expects a NameError
-
-    def visit(self, node: ast.AST) -> None:
-        # What NodeVisitor does, without looking a method up by its name for every node.
-        kind = node.__class__
-        visitor = _VISITORS.get(kind)
-        if visitor is None:
-            visitor = _VISITORS[kind] = getattr(
-                _Reader, f"visit_{kind.__name__}", _Reader._visit_all_in
-            )
-        visitor(self, node)
-
-    def _visit_all_in(self, node: ast.AST) -> None:
-        for child in children(node):
-            self.visit(child)
+        self.at = At()
+        self.function: _Function | None = None  # the outermost, while its own body is read
+        self.made: _Function | None = None  # what making an object of this class does
+        self.lambdas: dict[int, _Function | None] = {}
 
     def _bound_by(self, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int, str]]:
         return bindings(nodes, walrus=self.has_walrus)
@@ -107,14 +186,28 @@ class _Reader(ast.NodeVisitor):
 
     # --- what a name means
 
-    def _bind(self, name: str, line: int, kind: str = "value") -> None:
+    def _is_late(self) -> bool:
+        return any(scope.kind == "function" for scope in self.scopes)
+
+    def _is_inner(self) -> bool:
+        return bool(self.scopes)
+
+    def _bind(self, name: str, line: int, kind: str = "value", value: Bound = ALWAYS) -> None:
+        is_late = False
         for scope in reversed(self.scopes):
             if name in scope.module_names:
+                is_late = any(each.kind == "function" for each in self.scopes)
                 break
             if scope.kind != "inner":
                 scope.bound.add(name)
                 return
         self.module.setdefault(name, (line, kind))
+        if is_late:
+            if self.function is not None:
+                self.function.binds[name] = not self.at.conditions
+            return
+        self.functions.pop(name, None)
+        self.paths.set(name, value)
 
     def _read(self, name: str, line: int) -> None:
         is_deferred = False
@@ -127,9 +220,27 @@ class _Reader(ast.NodeVisitor):
                 return
             if scope.kind == "function":
                 is_deferred = hides_class = True
-        if name in BUILTINS or self.guarded or (not is_deferred and name in self.module):
+        if name in BUILTINS or not self.paths.is_reachable:
             return
-        self.reads.append(Read(name, line, is_deferred))
+        is_excused = (
+            self.at.expected > 0
+            or (self.at.caught > 0 and name in _OF_JUPYTER)
+            or name in self.at.tested
+        )
+        read = Read(name, line, is_deferred, not self.at.conditions, is_excused, self.cell)
+        if not is_deferred:
+            self._need(read)
+            return
+        self.reads.append(read._replace(is_certain=True))
+        if self.function is not None:
+            self.function.reads.append(read)
+
+    def _need(self, read: Read) -> None:
+        """Report a read of this moment unless the name is bound on all paths."""
+        bound = self.paths[read.name]
+        if bound is ALWAYS:
+            return
+        self.reads.append(read._replace(is_certain=read.is_certain and bound is None))
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):
@@ -137,12 +248,80 @@ class _Reader(ast.NodeVisitor):
         else:
             self._read(node.id, node.lineno)
 
+    # --- what is called while the cells run
+
+    def visit_Call(self, node: ast.Call) -> None:
+        for each in children(node):
+            if isinstance(each, ast.GeneratorExp):  # what is called consumes it
+                self._visit_comprehension(each, is_late=False)
+            else:
+                self.visit(each)
+        function = node.func
+        name: str = getattr(function, "id", getattr(function, "attr", ""))
+        if isinstance(function, ast.Name):
+            self._called(name, node.lineno)
+            if name == "exec":
+                self._hide(node, "exec(...)")
+        if name in _CALLERS:
+            given = [*node.args, *(each.value for each in node.keywords)]
+            self.at.conditions += 1
+            for each in given:
+                if isinstance(each, ast.Name):
+                    self._called(each.id, node.lineno)
+            self.at.conditions -= 1
+        elif name == "update" and isinstance(function, ast.Attribute):
+            self._may_fill_a_namespace(function.value)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self._may_fill_a_namespace(node.value)
+        self._visit_all_in(node)
+
+    def _may_fill_a_namespace(self, node: ast.expr) -> None:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _NAMESPACES:
+            self._hide(node, f"{ast.unparse(node)}")
+
+    def _hide(self, node: ast.expr, what: str) -> None:
+        if not any(scope.kind == "function" for scope in self.scopes):
+            self.hidden.append((node.lineno, what))
+
+    def _called(self, name: str, line: int) -> None:
+        """Read what a function of the module reads, where it is called."""
+        if self._is_late():
+            if self.function is not None and not self.at.conditions:
+                self.function.calls.append(name)
+            return
+        todo, done = [name], set[str]()
+        while todo and self.paths.is_reachable:
+            each = todo.pop()
+            if each in done:
+                continue
+            done.add(each)
+            choices = self.functions.get(each, ())
+            for function in choices:
+                is_sure = len(choices) == 1 and not self.at.conditions and not function.may_wait
+                for read in function.reads:
+                    self._need(
+                        read._replace(
+                            is_deferred=False,
+                            is_certain=read.is_certain and is_sure,
+                            called=(self.cell, line),
+                        )
+                    )
+                for bound, always in function.binds.items():
+                    if self.paths[bound] is not ALWAYS:
+                        self.paths.set(bound, ALWAYS if always and is_sure else SOME)
+                todo += function.calls
+
     # --- statements that read and bind in an order of their own
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.visit(node.value)
         for target in node.targets:
             self.visit(target)
+        function = self.lambdas.pop(id(node.value), None)
+        if function is not None and isinstance(node.targets[0], ast.Name) and not self.scopes:
+            self._define(node.targets[0].id, function)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
@@ -162,42 +341,12 @@ class _Reader(ast.NodeVisitor):
         self.visit(node.value)
         self.visit(node.target)
 
-    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
-        self.visit(node.iter)
-        # A later turn of the loop may read what an earlier one has bound.
-        self._bind_all(node)
-        self._visit_all([node.target, *node.body, *node.orelse])
+    def _delete(self, name: str) -> None:
+        if not self.scopes:
+            self.functions.pop(name, None)
+            self.paths.set(name, None)
 
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
-        self.visit_For(node)
-
-    def visit_While(self, node: ast.While) -> None:
-        self.visit(node.test)
-        self._bind_all(node)
-        self._visit_all([*node.body, *node.orelse])
-
-    def _bind_all(self, node: ast.AST) -> None:
-        if self.scopes and self.scopes[-1].kind == "function":
-            return  # a function's names are known from its start
-        for name, line, kind in self._bound_by([node]):
-            self._bind(name, line, kind)
-
-    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
-        expects = any(_expects_name_error(handler) for handler in node.handlers)
-        self.guarded += expects
-        self._visit_all(node.body)
-        self.guarded -= expects
-        self._visit_all([*node.handlers, *node.orelse, *node.finalbody])
-
-    def visit_TryStar(self, node: ast.TryStar) -> None:
-        self.visit_Try(node)
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        if node.type:
-            self.visit(node.type)
-        if node.name:
-            self._bind(node.name, node.lineno)
-        self._visit_all(node.body)
+    # --- names that statements bind
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -211,20 +360,34 @@ class _Reader(ast.NodeVisitor):
                 self._bind(alias.asname or alias.name, node.lineno, "import")
 
     def visit_MatchAs(self, node: ast.MatchAs) -> None:
-        self._bind_all(node)
         self._visit_all_in(node)
+        if node.name:
+            self._bind(node.name, node.lineno)
 
     def visit_MatchStar(self, node: ast.MatchStar) -> None:
-        self._bind_all(node)
+        if node.name:
+            self._bind(node.name, node.lineno)
 
     def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
-        self._bind_all(node)
         self._visit_all_in(node)
+        if node.rest:
+            self._bind(node.rest, node.lineno)
+
+    def visit_Yield(self, node: ast.Yield | ast.YieldFrom) -> None:
+        self._visit_all_in(node)
+        if self.function is not None:
+            self.function.may_wait = True
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
+        self.visit_Yield(node)
 
     # --- scopes
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._visit_all(node.decorator_list)
+        for each in node.decorator_list:
+            if isinstance(each, ast.Name):
+                self._called(each.id, each.lineno)
         self._visit_all(node.args.defaults)
         self._visit_all([default for default in node.args.kw_defaults if default])
         self.scopes.append(_Scope("inner", type_params(node)))
@@ -236,9 +399,17 @@ class _Reader(ast.NodeVisitor):
         bound = {name for name, _, _ in self._bound_by(node.body)}
         bound.update(each.arg for each in arguments)
         bound -= declared | self._declared(node.body, ast.Nonlocal)
-        self._visit_scope(_Scope("function", bound, declared), node.body)
+        function = self._visit_function(_Scope("function", bound, declared), node.body)
+        if function is not None and node.decorator_list:
+            function.may_wait = True  # what a decorator makes of it may call it later
         self.scopes.pop()
         self._bind(node.name, node.lineno, "def")
+        if function is None or isinstance(node, ast.AsyncFunctionDef):
+            return
+        if not self.scopes:
+            self._define(node.name, function)
+        elif node.name in _MADE_BY_CALL and self.made is not None:
+            self.made.add(function)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
         self.visit_FunctionDef(node)
@@ -248,22 +419,42 @@ class _Reader(ast.NodeVisitor):
         self._visit_all([default for default in node.args.kw_defaults if default])
         bound = [each.arg for each in arguments_of(node.args)]
         bound += [name for name, _, _ in self._bound_by([node.body])]
-        self._visit_scope(_Scope("function", bound), [node.body])
+        self.lambdas[id(node)] = self._visit_function(_Scope("function", bound), [node.body])
+
+    def _visit_function(self, scope: _Scope, body: Iterable[ast.AST]) -> _Function | None:
+        """Read a function's body, and return what calling it does at once; None inside another."""
+        function = None if self._is_late() else _Function()
+        outer = self.function, self.at
+        self.function, self.at = function, At()
+        self._visit_scope(scope, body)
+        self.function, self.at = outer
+        for name in function.binds if function else ():  # it may be called without being seen here
+            if self.paths[name] is None:
+                self.paths.set(name, SOME)
+        return function
+
+    def _define(self, name: str, function: _Function) -> None:
+        others = self.functions.get(name, ()) if self.at.conditions else ()
+        self.functions[name] = (*others, function)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._visit_all(node.decorator_list)
         self.scopes.append(_Scope("inner", type_params(node)))
         self._visit_all([*node.bases, *node.keywords])
         scope = _Scope("class", (), self._declared(node.body, ast.Global))
+        outer, self.made = self.made, _Function()
         self._visit_scope(scope, node.body)
+        made, self.made = self.made, outer
         self.scopes.pop()
         self._bind(node.name, node.lineno, "def")
+        if not self.scopes:
+            made.calls += [each.id for each in node.bases if isinstance(each, ast.Name)]
+            self._define(node.name, made)
 
-    def _visit_comprehension(self, node: ast.AST) -> None:
+    def _visit_comprehension(self, node: ast.AST, *, is_late: bool = False) -> None:
         generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]  # the four kinds have it
         self.visit(generators[0].iter)
         targets = {name for each in generators for name, _, _ in self._bound_by([each.target])}
-        is_late = isinstance(node, ast.GeneratorExp)
         if is_late:  # a generator reads when it is consumed
             self.scopes.append(_Scope("function"))
         self.scopes.append(_Scope("inner", targets))
@@ -287,7 +478,7 @@ class _Reader(ast.NodeVisitor):
         self._visit_comprehension(node)
 
     def visit_GeneratorExp(self, node: ast.GeneratorExp) -> None:
-        self._visit_comprehension(node)
+        self._visit_comprehension(node, is_late=True)
 
     def visit_TypeAlias(self, node: ast.AST) -> None:
         self.visit(node.name)  # type: ignore[attr-defined]  # Python 3.12 and later
@@ -301,18 +492,3 @@ class _Reader(ast.NodeVisitor):
         self.scopes.append(scope)
         self._visit_all(nodes)
         self.scopes.pop()
-
-    def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
-        for node in nodes:
-            self.visit(node)
-
-
-_VISITORS: dict[type[ast.AST], Callable[[_Reader, Any], None]] = {}
-
-
-def _expects_name_error(handler: ast.ExceptHandler) -> bool:
-    caught = handler.type
-    if caught is None:
-        return True
-    each = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(isinstance(one, ast.Name) and one.id in _CATCHES_NAME_ERROR for one in each)

@@ -265,7 +265,8 @@ def _without_spent_config(codes: list[Code], stated: StatedConfig) -> list[Code]
                 return codes
     binds = stated.code.names().binds.keys()
     others = [code for code in codes if code is not stated.code]
-    needed = {read.name for code in others for read in code.names().reads}
+    users = [code for code in others if code.may_mention(*binds)]
+    needed = {read.name for code in users for read in code.names().reads}
     return codes if binds & needed else others
 
 

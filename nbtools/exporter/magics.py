@@ -24,7 +24,8 @@ _HARMLESS = frozenset({
     "hist", "lsmagic", "quickref", "pinfo", "pinfo2", "pdoc", "pdef", "psource", "pfile",
 })  # fmt: skip
 _HARMLESS_CELL = frozenset({"time", "capture"})
-_BODY_IS_CODE = frozenset({"time", "timeit", "capture", "prun"})
+_RUN_THEIR_BODY = frozenset({"time", "capture", "prun"})  # in the notebook's own namespace
+_HIDE_NAMES = frozenset({"run", "pylab", "load", "store", "sql"})  # define what cannot be read here
 _INSTALLERS = frozenset({"pip", "conda", "mamba", "uv"})
 _PIP_OPTIONS_WITH_VALUES = frozenset({
     "-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-i", "--index-url",
@@ -110,7 +111,7 @@ def forget_magics(text: str, policy: MagicPolicy | None) -> str:
     """Return the text with every magic replaced, for learning what names a cell defines."""
     lines = text.split("\n")
     for magic in _find(text, lines):
-        stays = magic.name in _BODY_IS_CODE or (
+        stays = magic.name in _RUN_THEIR_BODY or (
             policy is not None and policy.decision(magic.sigil + magic.name) == "keep_body"
         )
         if magic.sigil == "%%" and not stays:
@@ -118,9 +119,27 @@ def forget_magics(text: str, policy: MagicPolicy | None) -> str:
         if magic.sigil.startswith("="):
             lines[magic.first] = lines[magic.first].split("=")[0] + "= None"
             lines[magic.first + 1 : magic.last + 1] = [""] * (magic.last - magic.first)
+        elif magic.sigil == "%" and magic.name in _RUN_THEIR_BODY and magic.first == magic.last:
+            line = lines[magic.first]
+            lines[magic.first] = line[: len(line) - len(line.lstrip())] + magic.rest.strip()
         else:
             _comment_out(lines, magic)
+            variable = magic.rest.strip().split("\n")[0]
+            if magic.sigil == "%%" and magic.name == "capture" and variable.isidentifier():
+                lines[magic.first] = f"{variable} = None"
     return "\n".join(lines)
+
+
+def hiding_magics(text: str) -> list[str]:
+    """Return the magics of a cell that may define names which its text does not show."""
+    if "%" not in text:
+        return []
+    magics = _find(text, text.split("\n"))
+    return [
+        f"{magic.sigil}{magic.name}{magic.rest}".split("\n")[0].strip()
+        for magic in magics
+        if magic.sigil in {"%", "%%"} and magic.name in _HIDE_NAMES
+    ]
 
 
 def installed_by(text: str) -> list[str]:

@@ -6,11 +6,14 @@ import ast
 import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from nbtools.errors import Diagnostic
-from nbtools.exporter.analysis import Names, Read, names_of
+from nbtools.exporter.analysis import Cell, Names, Read, follow, names_of
 from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code, parse_leniently
+from nbtools.exporter.magics import hiding_magics
+from nbtools.exporter.paths import ALWAYS
 from nbtools.exporter.policy import MagicPolicy
 from nbtools.exporter.roles import Marked
 
@@ -101,76 +104,125 @@ def check_names(
     *,
     lazy_annotations: bool,
 ) -> None:
-    """Report every name that the exported cells read and do not define, in the order of the cells.
+    """Report every name that the exported cells read where they may not have defined it.
+
+    A name that is defined on some paths only is reported when a cell that is not exported defines
+    it before: in the notebook it has that value.
 
     Args:
-        codes: The exported cells.
+        codes: The exported cells, in the order in which they run.
         marked: All cells, to name the one that defines what is missing.
         given: Names that the file itself defines before the first cell.
         policy: What becomes of magics in the others.
         found: Where the findings go.
         lazy_annotations: Whether the file begins with the future import of that name.
     """
-    names = {code.number: code.names(lazy_annotations=lazy_annotations) for code in codes}
+    cells = [Cell(code.body, code.source, code.number) for code in codes]
+    names, end = follow(cells, given=given, lazy_annotations=lazy_annotations)
     everywhere = {name: number for number in reversed(names) for name in names[number].binds}
-    untagged: dict[str, tuple[int, str]] | None = None
-    defined = set(given)
+    others: _Others | None = None
     reported: set[str] = set()
-    has_star = False
+    hides = False
     for code in codes:
         for line, module in names[code.number].stars:
-            has_star = True
+            hides = True
             message = f"'from {module} import *' hides which names it defines"
             fix = "import the names themselves, so that they can be checked"
             found.append(Diagnostic("NQ214", message, fix, code.number, line, is_warning=True))
+        for line, what in names[code.number].hidden:
+            hides = True
+            message = f"{what} hides which names it defines"
+            fix = "assign the names themselves, so that they can be checked"
+            found.append(Diagnostic("NQ214", message, fix, code.number, line, is_warning=True))
         for read in names[code.number].reads:
-            known = everywhere if read.is_deferred else defined
-            if read.name in known or read.name in given or read.name in reported:
+            if read.name in reported or (read.is_deferred and end[read.name] is ALWAYS):
                 continue
-            if untagged is None:
-                untagged = _names_of_others(codes, marked, policy)
+            if others is None:
+                others = _Others(codes, marked, policy)
+            source = others.source(read, code.number)
+            if source and source.cell > code.number and not read.is_deferred:
+                source = None if read.name in everywhere else source
+            is_certain = read.is_certain and (not read.is_deferred or end[read.name] is None)
+            is_known = hides if read.name not in everywhere else not is_certain
+            if source is None and (is_known or read.is_excused):
+                continue
             reported.add(read.name)
-            if read.name in untagged or read.name in everywhere or not has_star:
-                found.append(_missing(read, code.number, everywhere, untagged))
-        defined.update(names[code.number].binds)
+            found.append(_missing(read, everywhere, source, others, is_certain=is_certain))
+
+
+class _Source(NamedTuple):
+    """Where a name is defined in a cell that is not exported; `kind` as in `Names.binds`."""
+
+    cell: int
+    kind: str
+
+
+class _Others:
+    """What the cells that are not exported define.
+
+    Attributes:
+        hiding: Cell and text of the first that may define names which cannot be read.
+    """
+
+    def __init__(self, codes: list[Code], marked: list[Marked], policy: MagicPolicy) -> None:
+        exported = {code.number for code in codes}
+        self._sources: dict[str, list[_Source]] = {}
+        self.hiding: tuple[int, str] | None = None
+        for each in marked:
+            cell = each.cell
+            if cell.kind != "code" or cell.number in exported:
+                continue
+            tree = parse_leniently(cell.source, policy)
+            names = names_of(tree, cell.source) if tree else Names({}, [], [], [])
+            for name, (_, kind) in names.binds.items():
+                self._sources.setdefault(name, []).append(_Source(cell.number, kind))
+            hiding = [f"'from {module} import *'" for _, module in names.stars]
+            hiding += [what for _, what in names.hidden]
+            hiding += [f"'{line}'" for line in hiding_magics(cell.source)]
+            if hiding and self.hiding is None:
+                self.hiding = cell.number, hiding[0]
+
+    def source(self, read: Read, cell: int) -> _Source | None:
+        """Return what defines a name: the last cell before the reader, or else the next."""
+        sources = self._sources.get(read.name, [])
+        before = [each for each in sources if each.cell < cell]
+        return before[-1] if before else next(iter(sources), None)
 
 
 def _missing(
-    read: Read, cell: int, later: dict[str, int], untagged: dict[str, tuple[int, str]]
+    read: Read,
+    later: dict[str, int],
+    source: _Source | None,
+    others: _Others,
+    *,
+    is_certain: bool,
 ) -> Diagnostic:
-    number, kind = untagged.get(read.name, (0, ""))
-    if read.name in later and not 0 < number < cell:
+    where = ""
+    if read.called and read.called != (read.cell, read.line):
+        where = f"; it is called in cell {read.called[0]}, line {read.called[1]}"
+    reader = read.called[0] if read.called else read.cell
+    if read.name in later and is_certain and not (source and source.cell < reader):
         message = f"uses '{read.name}' before cell {later[read.name]} defines it"
-        if later[read.name] == cell:
+        if later[read.name] == read.cell:
             message = f"uses '{read.name}' before it is defined"
-        return Diagnostic("NQ207", message, "define it further up", cell, read.line)
-    if number:
-        message = f"'{read.name}' is defined in cell {number}, which is not exported"
-        tag = "nq-imports" if kind == "import" else "nq-export"
+        return Diagnostic("NQ207", message + where, "define it further up", read.cell, read.line)
+    if source:
+        message = f"'{read.name}' is defined in cell {source.cell}, which is not exported"
+        if not is_certain:
+            message += ", and here on some paths only"
+        tag = "nq-imports" if source.kind == "import" else "nq-export"
         fix = (
-            f"tag cell {number} {tag}, define '{read.name}' in an exported cell, or say --with-deps"
+            f"tag cell {source.cell} {tag}, define '{read.name}' in an exported cell, or say"
+            " --with-deps"
         )
-        return Diagnostic("NQ205", message, fix, cell, read.line)
+        return Diagnostic("NQ205", message, fix, read.cell, read.line)
     message = f"'{read.name}' is not defined in any cell"
     fix = _JUPYTER_ONLY.get(read.name, "define or import it in an exported cell")
-    return Diagnostic("NQ206", message, fix, cell, read.line)
-
-
-def _names_of_others(
-    codes: list[Code], marked: list[Marked], policy: MagicPolicy
-) -> dict[str, tuple[int, str]]:
-    """Return what the cells that are not exported define: name to cell number and kind."""
-    exported = {code.number for code in codes}
-    defines: dict[str, tuple[int, str]] = {}
-    for each in marked:
-        cell = each.cell
-        if cell.kind != "code" or cell.number in exported:
-            continue
-        tree = parse_leniently(cell.source, policy)
-        names = names_of(tree, cell.source) if tree else Names({}, [], [])
-        for name, (_, kind) in names.binds.items():
-            defines.setdefault(name, (cell.number, kind))
-    return defines
+    if others.hiding and read.name not in _JUPYTER_ONLY:
+        number, what = others.hiding
+        message = f"'{read.name}' is not defined in any cell that shows what it defines"
+        fix = f"import or define it in an exported cell; {what} in cell {number} may define it"
+    return Diagnostic("NQ206", message, fix, read.cell, read.line)
 
 
 def is_local(module: str, folder: Path) -> bool:

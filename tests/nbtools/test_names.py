@@ -18,10 +18,29 @@ _NEEDS = [
     ("x: int", "", ""),
     ("x: Frame = 1", "Frame", ""),
     ("x[y] = z.w", "x y z", ""),
-    ("for i in items: last = i\nlast", "items", ""),
-    ("while more: more = i; i = 1", "more", ""),
+    ("for i in items: last = i\nlast", "items last", ""),
+    ("for i in [1, 2]: last = i\nlast", "", ""),
+    ("for i in items: total += i", "items total", ""),
+    ("for i in items: break\nelse: i = 1\ni", "items", ""),
+    ("while more: more = i; i = 1", "more i", ""),
+    ("while True:\n  x = 1\n  if y: break\nx", "y", ""),
+    ("if a: b = 1\nb", "a b", ""),
+    ("if a: b = 1\nelse: b = 2\nb", "a", ""),
+    ("if a: b = 1\nelse: raise a\nb", "a", ""),
+    ("try: a = b\nexcept KeyError: pass\na", "a b", ""),
+    ("try: a = b\nexcept KeyError: a = 1\na", "b", ""),
+    ("match m:\n  case 1: a = 1\n  case _: a = 2\na", "m", ""),
+    ("x = 1\ndel x\nx", "x", ""),
+    ("f()\ndef f(): ...", "f", ""),
+    ("def f(): return g()\nf()\ndef g(): ...", "g", "g"),
+    ("def f(): return g()\nif x: f()\ndef g(): ...", "x g", "g"),
+    ("class A:\n  def __init__(self): b\n  def m(self): c\nA()", "b", "b c"),
+    ("@a\ndef f(): ...\ndef a(f): return b", "a", "b"),
+    ("def f(): b\nlist(map(f, xs))", "b xs", "b"),
+    ("f = lambda: b\nf()", "b", "b"),
+    ("async def f(): b\nf()", "", "b"),
     ("with a as b: b", "a", ""),
-    ("try:\n  x\nexcept NameError: y", "y", ""),
+    ("try:\n  x\nexcept NameError: y", "x y", ""),
     ("try:\n  x\nexcept KeyError as e: e", "x", ""),
     ("try:\n  pass\nexcept* (A, B): pass", "A B", ""),
     ("match m:\n  case Point(x=a) | [a, *_] if a > b: c", "m Point b c", ""),
@@ -30,7 +49,8 @@ _NEEDS = [
     ("def f(a: A, /, b: 'B') -> C: x: D = 1", "A C", ""),
     ("@deco\ndef f(): f", "deco", "f"),
     ("def f():\n  y = 1\n  def g():\n    nonlocal y\n    y = z\n  return g", "", "z"),
-    ("def f():\n  global n\n  n = 1\nn", "", ""),
+    ("def f():\n  global n\n  n = 1\nn", "n", ""),
+    ("def f():\n  global n\n  n = 1\nf()\nn", "", ""),
     ("def f():\n  global n\n  return n", "", "n"),
     ("def f():\n  x\n  x = 1", "", ""),
     ("f = lambda a, b=c: (a, d)", "c", "d"),
@@ -65,3 +85,8 @@ def test_what_a_cell_defines_is_known_with_line_and_kind() -> None:
     names = names_of(ast.parse("import a.b\ndef c(): ...\n\nd = 1\nfrom e import *"))
     assert names.binds == {"a": (1, "import"), "c": (2, "def"), "d": (4, "value")}
     assert names.stars == [(5, "e")]
+
+
+def test_what_may_define_names_that_do_not_show_is_known() -> None:
+    names = names_of(ast.parse("exec(text)\nglobals()['a'] = 1\nglobals().update(b)"))
+    assert names.hidden == [(1, "exec(...)"), (2, "globals()"), (3, "globals()")]
