@@ -20,13 +20,15 @@ from nuxt_queue.errors import (
 )
 from nuxt_queue.managers.clock import Clock
 from nuxt_queue.managers.jobs import JobRecord
+from nuxt_queue.managers.outcome import Completed, Failed, Interrupted, Outcome
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.values import to_json
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import ContextService, JobHandler, KeepLog
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.text import utf8
 
-__all__ = ["Attempt", "Completed", "Failed", "Interrupted", "Outcome", "Work"]
+__all__ = ["Attempt", "Work"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,47 +43,6 @@ class Work:
     handler: JobHandler
     timeout_ms: int | None = None
     subscribes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The handler returned `result`."""
-
-    result: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The attempt failed.
-
-    Attributes:
-        error: What was raised.
-        reason: One line for a person, the queue's failed reason.
-        stack: The handler's traceback, or an empty string.
-        retry_in_ms: When the next attempt is due; None when there is none.
-    """
-
-    error: BaseException
-    reason: str
-    stack: str
-    retry_in_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The attempt ended without a verdict: the job waits again, the attempt does not count.
-
-    The manager has ended before the handler did; or what the job means for its flow could not be
-    kept.
-
-    Attributes:
-        retry_in_ms: When the job may run again.
-    """
-
-    retry_in_ms: int = 0
-
-
-Outcome = Completed | Failed | Interrupted
 
 
 class Attempt:
@@ -130,16 +91,12 @@ class Attempt:
             return await self._fail(error)
         try:
             result = await self._handle()
-        except asyncio.CancelledError as error:
-            if _is_cancelling():
-                raise
+        except (Exception, asyncio.CancelledError) as error:
             # A handler that lets its own cancellation escape must not end the manager's task.
-            return self._interrupted() or await self._fail(error)
-        except WorkerStartError as error:
-            if error.is_shortage:
+            if is_cancelling():
+                raise
+            if isinstance(error, WorkerStartError) and error.is_shortage:
                 return await self._put_back(error)
-            return self._interrupted() or await self._fail(error)
-        except Exception as error:  # noqa: BLE001 every failure of a handler is an outcome
             return self._interrupted() or await self._fail(error)
         await self._say("step.completed", {"result": result})
         if self._steps is not None:
@@ -165,15 +122,18 @@ class Attempt:
                 f"the handler returned {type(call).__name__} and nothing to await; register a"
                 ' plain function with runtime "inprocess"'
             )
-        self._running = asyncio.ensure_future(call)
+        running = self._running = asyncio.ensure_future(call)
         limits = [limit for limit in (work.timeout_ms, self.job.opts.timeout_ms) if limit]
         timer = None
-        if limits:
-            late = WorkerTimeoutError(self.job.id, min(limits))
-            timer = self._clock.call_later(late.timeout_ms, lambda: self._stop(late))
         try:
-            result = await self._running
+            if limits:
+                late = WorkerTimeoutError(self.job.id, min(limits))
+                timer = self._clock.call_later(late.timeout_ms, lambda: self._stop(late))
+            result = await running
         except BaseException:
+            if not running.done():  # it must not run beside the next attempt
+                running.cancel()
+                await asyncio.wait({running})
             self._raise_if_late()
             raise
         finally:
@@ -226,13 +186,10 @@ class Attempt:
     async def _say(self, event_type: str, data: Mapping[str, Any]) -> None:
         try:
             await self._bus.publish(event_type, self._scope, data)
-        except Exception:  # noqa: BLE001 a bus that is away must not fail the job
+        except (Exception, asyncio.CancelledError):
+            if is_cancelling():
+                raise
             _log.exception("%s of job %s could not be published", event_type, self.job.id)
-
-
-def _is_cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _may_retry(error: BaseException) -> bool:

@@ -12,11 +12,12 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from nuxt_queue.errors import JobError, QueueClosedError, QueueError
-from nuxt_queue.managers.attempt import Attempt, Interrupted, Outcome, Work
+from nuxt_queue.managers.attempt import Attempt, Work
 from nuxt_queue.managers.clock import Clock, LoopClock
 from nuxt_queue.managers.jobs import JobRecord, next_time_of
-from nuxt_queue.managers.log_writer import LogWriter
+from nuxt_queue.managers.log_writer import AttemptLog, LogWriter
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
+from nuxt_queue.managers.outcome import Interrupted, Outcome, was_lost
 from nuxt_queue.managers.queue_events import QueueEvents, QueueListener
 from nuxt_queue.managers.upkeep import Upkeep
 from nuxt_queue.managers.workers import (
@@ -29,14 +30,12 @@ from nuxt_queue.managers.workers import (
 )
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.rpc.values import to_json
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus, Unsubscribe
 from nuxt_queue.text import has_surrogate
 
 __all__ = ["WorkerManager"]
-
-LOST = "its manager was lost in attempt"
-"""Begins the failed reason of an attempt that ended with the process of its manager."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +65,8 @@ class WorkerManager(Upkeep):
     """The same for the options of a registration."""
     unkept_retry_ms: ClassVar[int] = 1_000
     """Before a job runs again of which could not be kept what it means for its flow."""
+    record_s: ClassVar[float] = 5.0
+    """At the end: how long outcomes are tried to be recorded that cannot be at once."""
     cancel_s: ClassVar[float] = 10.0
     """After the grace: what a cancelled handler gets to kill its process and clean up."""
     log_s: ClassVar[float] = 2.0
@@ -286,10 +287,6 @@ class WorkerManager(Upkeep):
             job: The job.
             refusal: Why it fails instead of being run.
         """
-        # The last worker of the queue may have been unregistered while the job was being taken.
-        has_worker = refusal is not None or bool(self._workers[job.queue].infos)
-        if not has_worker or not await self._plan_next(job):
-            return Interrupted(self.unkept_retry_ms)
 
         def find() -> Work:
             if refusal is not None:
@@ -297,18 +294,35 @@ class WorkerManager(Upkeep):
             return self._workers[job.queue].work(job.name)
 
         log = self._logs.of(job)
-        attempt = Attempt(job, find, self._contexts, self.bus, self._clock, log.take)
-        self._attempts.add(attempt)
+        attempt: Attempt | None = None
         try:
-            return await attempt.run()
-        except Exception:  # noqa: BLE001 whatever it is, the job is not lost for it
+            # The last worker of the queue may have been unregistered while the job was being taken.
+            has_worker = refusal is not None or bool(self._workers[job.queue].infos)
+            if not has_worker or not await self._plan_next(job):
+                return Interrupted(self.unkept_retry_ms)
+            attempt = Attempt(job, find, self._contexts, self.bus, self._clock, log.take)
+            self._attempts.add(attempt)
+            return await self._run(attempt, log)
+        except (Exception, asyncio.CancelledError):
+            if is_cancelling():
+                raise
             _log.exception("job %s of queue %s has to run again", job.id, job.queue)
             return Interrupted(self.unkept_retry_ms)
         finally:
-            # Before the outcome: who sees that a job has ended finds its log complete.
-            await log.finish(self.log_s)
-            self._attempts.discard(attempt)
+            if attempt is not None:
+                self._attempts.discard(attempt)
             self._attempt_ended.set()
+
+    async def _run(self, attempt: Attempt, log: AttemptLog) -> Outcome:
+        """Run an attempt and write its log, so that the log of a job that has ended is complete."""
+        outcome = await attempt.run()
+        try:
+            await log.finish(self.log_s)
+        except (Exception, asyncio.CancelledError):
+            if is_cancelling():
+                raise
+            _log.exception("the log of job %s is not written yet", attempt.job.id)
+        return outcome
 
     def _interrupt(self, job: JobRecord) -> None:
         """End the attempt that `_process` runs of this very record, without a verdict."""
@@ -322,11 +336,11 @@ class WorkerManager(Upkeep):
         Called before the job runs.  A later attempt of it plans nothing, unless the first was lost
         before it could.  An engine that repeats by itself overrides it.
         """
-        was_lost = (job.failed_reason or "").startswith(LOST)
-        if job.opts.repeat is None or (job.attempts_made and not was_lost):
+        lost = was_lost(job)
+        if job.opts.repeat is None or (job.attempts_made and not lost):
             return True
         try:
-            if was_lost and await self._is_planned(job):
+            if lost and await self._is_planned(job):
                 return True
             following = next_time_of(job, self._clock.now_ms())
             if following is not None:

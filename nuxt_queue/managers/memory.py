@@ -6,23 +6,29 @@ import asyncio
 import copy
 import heapq
 import itertools
+import logging
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from nuxt_queue.errors import QueueError
-from nuxt_queue.managers.attempt import Completed, Failed
 from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
+from nuxt_queue.managers.in_flight import InFlight
 from nuxt_queue.managers.job_logs import LogRecord, page_of
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import KeepJobs, StartWindow
+from nuxt_queue.managers.outcome import Settlement
 from nuxt_queue.managers.queue_events import QueueEvent
 from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes
 from nuxt_queue.services.context import ContextService
 
 __all__ = ["MemoryWorkerManager"]
+
+_log = logging.getLogger(__name__)
 
 
 class MemoryWorkerManager(WorkerManager):
@@ -53,7 +59,9 @@ class MemoryWorkerManager(WorkerManager):
         super().__init__(contexts, runtimes=runtimes, clock=clock)
         self._max_waiting, self._max_finished = max_waiting, max_finished
         self._queues: dict[str, _Queue] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight: InFlight[JobRecord] = InFlight(
+            self._process, self._record, self._release, self._clock, self.unkept_retry_ms / 1000
+        )
 
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a copy of a job as it stands, or None."""
@@ -140,8 +148,13 @@ class MemoryWorkerManager(WorkerManager):
                 f'queue "{job.queue}" is full: {kept.waiting} jobs wait in memory; let its workers'
                 " catch up, or use the file or redis manager"
             )
-        kept.jobs[job.id] = job
-        self._wait_or_delay(kept, job, job.opts.delay_ms)
+        if job.opts.delay_ms > 0:
+            job.state = "delayed"
+            self._delay(kept, job, job.opts.delay_ms)
+            self._events.tell(QueueEvent("delayed", kept.name, job.id))
+        else:
+            kept.jobs[job.id] = job
+            self._wait(kept, job)
         return job.id
 
     async def _keep_logs(self, job: JobRecord, lines: list[str], keep: int) -> None:
@@ -160,8 +173,7 @@ class MemoryWorkerManager(WorkerManager):
 
     async def _shut(self) -> None:
         # An attempt that outlived its cancellation is given up; it cannot be killed from here.
-        if self._tasks and not self._attempts:
-            await asyncio.wait(self._tasks)
+        await self._in_flight.drain(self.record_s)
         for kept in self._queues.values():
             for timer in (*kept.timers.values(), kept.next_start):
                 if timer is not None:
@@ -170,13 +182,9 @@ class MemoryWorkerManager(WorkerManager):
     def _queue(self, name: str) -> _Queue:
         return self._queues.setdefault(name, _Queue(name))
 
-    def _wait_or_delay(self, kept: _Queue, job: JobRecord, delay_ms: int) -> None:
-        if delay_ms <= 0:
-            self._wait(kept, job)
-            return
-        job.state = "delayed"
-        kept.timers[job.id] = self._clock.call_later(delay_ms, lambda: self._wait(kept, job))
-        self._events.tell(QueueEvent("delayed", kept.name, job.id))
+    def _delay(self, kept: _Queue, job: JobRecord, delay_ms: int) -> None:
+        timer = self._clock.call_later(delay_ms, lambda: self._wait(kept, job))
+        kept.jobs[job.id], kept.timers[job.id] = job, timer
 
     def _wait(self, kept: _Queue, job: JobRecord) -> None:
         kept.timers.pop(job.id, None)
@@ -185,17 +193,31 @@ class MemoryWorkerManager(WorkerManager):
         self._pump(kept)
 
     def _pump(self, kept: _Queue) -> None:
-        """Start what may run."""
-        while not kept.paused and kept.active < self._concurrency(kept.name):
-            if not kept.has_ready() or not self._may_start(kept):
-                return
-            job = kept.pop()
-            job.state, job.processed_on = "active", self._clock.now_ms()
-            kept.active += 1
-            task = asyncio.create_task(self._run(kept, job), name=f"job {job.id}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            self._events.tell(QueueEvent("active", kept.name, job.id))
+        """Start what may run; whatever stands in the way, look again."""
+        try:
+            while not kept.paused and kept.active < self._concurrency(kept.name):
+                if not kept.has_ready() or not self._may_start(kept):
+                    return
+                self._start(kept)
+        except Exception:  # noqa: BLE001 it must not pass for a failure of what has just happened
+            _log.exception("no job of queue %s can be started", kept.name)
+            again = partial(self._pump, kept)
+            asyncio.get_running_loop().call_later(self.unkept_retry_ms / 1000, again)
+
+    def _start(self, kept: _Queue) -> None:
+        now = self._clock.now_ms()
+        job = kept.pop()
+        taken = replace(job, state="active", processed_on=now)
+        kept.jobs[job.id] = taken
+        kept.active += 1
+        try:
+            self._in_flight.begin(taken, taken)
+        except BaseException:
+            kept.active -= 1
+            kept.jobs[job.id] = job
+            kept.push(job, first=True)
+            raise
+        self._events.tell(QueueEvent("active", kept.name, job.id))
 
     def _may_start(self, kept: _Queue) -> bool:
         """Tell whether the limiter lets a job start now; if not, look again when it does."""
@@ -210,42 +232,24 @@ class MemoryWorkerManager(WorkerManager):
             kept.next_start = self._clock.call_later(wait_ms, lambda: self._pump(kept))
         return not wait_ms
 
-    async def _run(self, kept: _Queue, job: JobRecord) -> None:
-        try:
-            outcome = await self._process(copy.deepcopy(job))
-        finally:
-            kept.active -= 1
-        if isinstance(outcome, Completed):
-            job.attempts_made += 1
-            job.returnvalue, job.failed_reason = outcome.result, None
-            self._finish(kept, job, "completed")
-        elif isinstance(outcome, Failed):
-            job.attempts_made += 1
-            job.failed_reason = outcome.reason
-            job.stacktrace.append(outcome.stack)
-            if outcome.retry_in_ms is None:
-                self._finish(kept, job, "failed")
-            else:
-                self._wait_or_delay(kept, job, outcome.retry_in_ms)
-        elif outcome.retry_in_ms:
-            self._wait_or_delay(kept, job, outcome.retry_in_ms)
+    async def _record(self, _taken: JobRecord, settlement: Settlement, *, again: bool) -> None:  # noqa: ARG002 nothing is half done here
+        job = settlement.job
+        kept = self._queue(job.queue)
+        if job.state == "delayed":
+            self._delay(kept, job, settlement.delay_ms)
         else:
-            kept.push(job, first=True)
-        self._pump(kept)
+            kept.jobs[job.id] = job
+            if job.state == "waiting":
+                kept.push(job, first=settlement.keeps_place)
+            else:
+                kept.finish(job, self._max_finished)
+        event = settlement.event
+        self._events.tell(replace(event, returnvalue=copy.deepcopy(event.returnvalue)))
 
-    def _finish(self, kept: _Queue, job: JobRecord, state: JobState) -> None:
-        job.state, job.finished_on = state, self._clock.now_ms()
-        completed = state == "completed"
-        keep = KeepJobs.of(job.opts.remove_on_complete if completed else job.opts.remove_on_fail)
-        kept.finish(job, keep, self._max_finished)
-        event = QueueEvent(
-            "completed" if completed else "failed",
-            kept.name,
-            job.id,
-            returnvalue=copy.deepcopy(job.returnvalue),
-            failed_reason=job.failed_reason,
-        )
-        self._events.tell(event)
+    def _release(self, taken: JobRecord) -> None:
+        kept = self._queue(taken.queue)
+        kept.active -= 1
+        self._pump(kept)
 
 
 class _Queue:
@@ -301,8 +305,10 @@ class _Queue:
         for ended in self._finished.values():
             ended.pop(job.id, None)
 
-    def finish(self, job: JobRecord, keep: KeepJobs, most: int) -> None:
+    def finish(self, job: JobRecord, most: int) -> None:
         """Remember a job that has ended, and of those that ended like it the ones to keep."""
+        completed = job.state == "completed"
+        keep = KeepJobs.of(job.opts.remove_on_complete if completed else job.opts.remove_on_fail)
         ended = self._finished[job.state]
         if keep.count == 0:  # it goes, and takes no other along
             self._drop(job.id)

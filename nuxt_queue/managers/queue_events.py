@@ -86,7 +86,7 @@ class QueueEvents:
         for callback in list(self._listeners.get((event.queue, event.type), ())):
             try:
                 outcome = callback(event)
-            except Exception:  # noqa: BLE001 whatever a listener raises stays with the listener
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001 it stays with the listener
                 _log.exception("a listener failed on %s of queue %s", event.type, event.queue)
                 continue
             if inspect.isawaitable(outcome):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.event_stream import Event, EventStream, MemoryEventStream
 from nuxt_queue.services.scope import Scope
 
@@ -159,8 +160,7 @@ async def _call(listener: Listener, event: Event) -> None:
         if inspect.isawaitable(outcome):
             await outcome
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelling():
             raise
         _log.exception("a listener was cancelled on event %s", event.type)
     except Exception:  # noqa: BLE001 whatever a listener raises stays with the listener

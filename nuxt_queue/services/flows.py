@@ -18,6 +18,7 @@ from nuxt_queue.errors import (
     QueueStorageError,
 )
 from nuxt_queue.rpc.values import to_json
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.delivery import Delivery
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.flow_definition import FlowDefinition, Step
@@ -198,7 +199,9 @@ class FlowEngine(FlowQueries):
                 if not is_away:
                     _log.warning("the runs of flows wait: %s", error)
                 is_away = True
-            except Exception:  # noqa: BLE001 one run's trouble is not the others'
+            except (Exception, asyncio.CancelledError):
+                if is_cancelling():
+                    raise
                 _log.exception("the runs of flows could not be looked after")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), _LOOK_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -27,11 +28,14 @@ from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
 from nuxt_queue.sdk.entry import CallFailedError
 from nuxt_queue.sdk.job import Job
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import JobContext
 
 __all__ = ["connect", "now", "run_handler", "run_inprocess"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _DRAIN_S = 1.0  # for the last calls of a job that has ended; one that hangs is given up
 
@@ -93,7 +97,12 @@ async def run_inprocess(
 
     async def answer_in_order() -> None:
         while (call := await waiting.get()) is not None:
-            await call
+            try:
+                await call
+            except (Exception, asyncio.CancelledError):
+                if is_cancelling():
+                    raise
+                _log.exception("a call of job %s was not answered", job_context.scope.job_id)
 
     calls = connect(job_context, answer)
     ctx = RunContext(calls, decode(encode(job_context.scope.to_wire())))

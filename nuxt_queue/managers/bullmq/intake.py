@@ -11,6 +11,7 @@ from typing import Any
 
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.managers.bullmq.queue import BullMQQueue, Taken
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.redis.server import RedisServer, end
 
 __all__ = ["BLOCK_S", "Intake"]
@@ -63,7 +64,9 @@ class Intake:
             except QueueStorageError as error:
                 self._missed(error)
                 await self._rest(self._retry_s)
-            except Exception:  # noqa: BLE001 whatever it is, the queue is served on
+            except (Exception, asyncio.CancelledError):
+                if is_cancelling():
+                    raise
                 _log.exception("a job of queue %s cannot be taken", self._queue.name)
                 await self._rest(self._retry_s)
         return None

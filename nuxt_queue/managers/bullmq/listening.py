@@ -10,6 +10,7 @@ from typing import Any, get_args
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.managers.bullmq.records import returned_value
 from nuxt_queue.managers.queue_events import QueueEvent, QueueEventType
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.redis.server import RedisServer, end
 
 __all__ = ["QueueStreams"]
@@ -67,9 +68,12 @@ class QueueStreams:
                     last = newest[0][0] if newest else "0-0"
                     ready.set()
                 entries = await self._entries(key, last)
-            except QueueStorageError as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelling():
+                    raise
                 if not told:
-                    _log.warning("events of queue %s are not heard: %s", queue, error)
+                    what = str(error) if isinstance(error, QueueStorageError) else repr(error)
+                    _log.warning("events of queue %s are not heard: %s", queue, what)
                 told = True
                 await asyncio.sleep(_RETRY_S)
                 continue

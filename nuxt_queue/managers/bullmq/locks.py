@@ -131,7 +131,7 @@ class LockKeeper:
                 # Whoever else runs jobs renews their locks first; then those left are lost.
                 look_at = time.monotonic() + max(self._stalling.stalled_s, 2 * beat_s)
                 continue
-            except Exception:  # noqa: BLE001 without this thread every job would run twice
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001 else every job would run twice
                 _log.exception("the locks of running jobs could not be renewed")
             self._away = False
             wake_at = min(started + beat_s, look_at)

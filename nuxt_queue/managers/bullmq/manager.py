@@ -18,7 +18,6 @@ from nuxt_queue.errors import (
     QueueError,
     QueueUnreachableError,
 )
-from nuxt_queue.managers.attempt import Interrupted, Outcome
 from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.bullmq.intake import BLOCK_S, Intake
 from nuxt_queue.managers.bullmq.listening import QueueStreams
@@ -27,12 +26,15 @@ from nuxt_queue.managers.bullmq.queue import BullMQQueue, RejectedError, Taken
 from nuxt_queue.managers.bullmq.recording import record
 from nuxt_queue.managers.bullmq.records import check_job_id, check_queue_name, may_be_a_job
 from nuxt_queue.managers.clock import Clock
+from nuxt_queue.managers.in_flight import InFlight
 from nuxt_queue.managers.job_logs import LogRecord
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, WorkerOptions
+from nuxt_queue.managers.outcome import Interrupted, Settlement
 from nuxt_queue.managers.queue_events import QueueListener
 from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes, WorkerInfo
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
 from nuxt_queue.services.redis.server import RedisServer, end
@@ -59,6 +61,14 @@ class _Served:
     task: asyncio.Task[None] | None = None
     running: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A job that is run here, and its queue."""
+
+    served: _Served
+    taken: Taken
 
 
 class BullMQWorkerManager(WorkerManager):
@@ -101,9 +111,11 @@ class BullMQWorkerManager(WorkerManager):
         self._keeper = LockKeeper(server, prefix, self._stalling, self._lock_lost)
         self._asked: dict[str, BullMQQueue] = {}
         self._served: dict[str, _Served] = {}
+        self._in_flight: InFlight[_Claim] = InFlight(
+            self._process, self._record, self._release, self._clock, self._stalling.retry_s
+        )
         self._taken: dict[str, JobRecord] = {}  # by token
         self._lost: set[str] = set()  # tokens of jobs that run here and are others' by now
-        self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._owner = uuid.uuid4().hex
         self._checking: asyncio.Task[None] | None = None
@@ -155,7 +167,8 @@ class BullMQWorkerManager(WorkerManager):
     def trouble(self) -> str:
         """Why no job can be taken or kept now; empty while all is well."""
         taking = (served.intake for served in self._served.values())
-        return next((each.trouble for each in taking if each is not None and each.trouble), "")
+        away = (each.trouble for each in taking if each is not None and each.trouble)
+        return next(away, self._in_flight.trouble)
 
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
@@ -259,18 +272,14 @@ class BullMQWorkerManager(WorkerManager):
         await asyncio.gather(*serving, return_exceptions=True)
 
     async def _shut(self) -> None:
-        if self._tasks:
-            # What Redis does not take in this time stalls, and runs again.
-            _done, late = await asyncio.wait(self._tasks, timeout=self._server.limits.operation_s)
-            if late:
-                _log.warning(
-                    "Redis has not been told how %d jobs ended: they come back when their locks"
-                    " have run out, with one more attempt used",
-                    len(late),
-                )
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        # What Redis does not take in this time stalls, and runs again.
+        late = await self._in_flight.drain(self._server.limits.operation_s)
+        if late:
+            _log.warning(
+                "Redis has not been told how %d jobs ended: they come back when their locks"
+                " have run out, with one more attempt used",
+                late,
+            )
         if self._checking is not None:
             await end(self._checking)
         await self._keeper.stop()
@@ -288,42 +297,45 @@ class BullMQWorkerManager(WorkerManager):
                 continue
             except QueueError as error:
                 _log.error("%s", error)
+            except Exception:  # noqa: BLE001 jobs are taken all the same
+                _log.exception("Redis could not be looked at")
             return
 
     async def _serve(self, served: _Served) -> None:
-        """Serve a queue until the manager closes, whatever happens, a failing log included."""
+        """Serve a queue until the manager closes, whatever happens."""
         while not self._stop.is_set():
-            with contextlib.suppress(Exception):
+            try:
                 await self._take_jobs(served)
-                return
-            with contextlib.suppress(Exception):
-                _log.error("queue %s is served anew after a failure", served.queue.name)
-            await asyncio.sleep(self._stalling.retry_s)
+            except (Exception, asyncio.CancelledError):
+                if is_cancelling():
+                    raise
+                with contextlib.suppress(Exception):  # a log that fails included
+                    _log.exception("queue %s is served anew after a failure", served.queue.name)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), self._stalling.retry_s)
 
     async def _take_jobs(self, served: _Served) -> None:
         """Take the jobs of a queue while there is room for them."""
         name = served.queue.name
         if not await self._is_heard(name):
             return
-        intake = served.intake = Intake(
-            self._server,
-            served.queue,
-            self._waiting,
-            f"{self._owner}:{name}",
-            self._stop,
-            self._stalling.retry_s,
-        )
+        if served.intake is None:
+            served.intake = Intake(
+                self._server,
+                served.queue,
+                self._waiting,
+                f"{self._owner}:{name}",
+                self._stop,
+                self._stalling.retry_s,
+            )
         while not self._stop.is_set():
             if served.running >= self._concurrency(name):
                 served.changed.clear()
                 await served.changed.wait()
                 continue
-            taken = await intake.next()
+            taken = await served.intake.next()
             if taken is not None:
-                served.running += 1
-                task = asyncio.create_task(self._run(served, taken), name=f"job {taken.job.id}")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(served, taken)
 
     async def _is_heard(self, queue: str) -> bool:
         """Wait until listeners miss nothing of a queue; False when it is to be closed before."""
@@ -334,39 +346,36 @@ class BullMQWorkerManager(WorkerManager):
         ready.cancel()
         return not self._stop.is_set()
 
-    async def _run(self, served: _Served, taken: Taken) -> None:
-        """Run one attempt of a job and write down how it ended."""
-        name, job_id, token = served.queue.name, taken.job.id, taken.token
-        self._keeper.hold(name, job_id, token)
-        try:
-            refusal = _refusal(taken)
-            if isinstance(refusal, JobStalledError):
-                # It says what became of the last attempt, and is none itself.
-                counted = max(0, taken.record.attempts_made - 1)
-                job = dataclasses.replace(taken.record, attempts_made=counted)
-                taken = dataclasses.replace(taken, record=job)
-            self._taken[token] = taken.record
-            outcome: Outcome = Interrupted()  # when it was taken just before the end
-            if not self._stop.is_set():
-                outcome = await self._process(taken.record, refusal)
-            # From here on Redis says by itself whether the job is ours still.
-            self._taken.pop(token, None)
-            if token not in self._lost:
-                await record(
-                    self._server,
-                    served.queue,
-                    taken,
-                    outcome,
-                    retry_s=self._stalling.retry_s,
-                )
-        except Exception:  # noqa: BLE001 one job's trouble is not the others'
-            _log.exception("job %s of queue %s is left to stall", job_id, name)
-        finally:
-            self._keeper.let_go(token)
-            self._taken.pop(token, None)
-            self._lost.discard(token)
-            served.running -= 1
-            served.changed.set()
+    def _begin(self, served: _Served, taken: Taken) -> None:
+        """Hold a job and run it."""
+        refusal = _refusal(taken)
+        if isinstance(refusal, JobStalledError):
+            # It says what became of the last attempt, and is none itself.
+            counted = max(0, taken.record.attempts_made - 1)
+            job = dataclasses.replace(taken.record, attempts_made=counted)
+            taken = dataclasses.replace(taken, record=job)
+        job, token = taken.record, taken.token
+        ended = Interrupted() if self._stop.is_set() else None  # taken just before the end
+        self._in_flight.begin(job, _Claim(served, taken), refusal=refusal, outcome=ended)
+        self._keeper.hold(job.queue, job.id, token)
+        self._taken[token] = job
+        served.running += 1
+
+    async def _record(self, claim: _Claim, settlement: Settlement, *, again: bool) -> None:
+        """Write down what became of a job."""
+        token = claim.taken.token
+        self._taken.pop(token, None)  # from here on Redis says by itself whether it is ours still
+        if token not in self._lost:
+            queue = claim.served.queue
+            await record(self._server, queue, claim.taken, settlement, again=again)
+
+    def _release(self, claim: _Claim) -> None:
+        token = claim.taken.token
+        self._keeper.let_go(token)
+        self._taken.pop(token, None)
+        self._lost.discard(token)
+        claim.served.running -= 1
+        claim.served.changed.set()
 
     def _lock_lost(self, token: str) -> None:
         """End an attempt whose job is another worker's by now: its outcome would be refused."""

@@ -1,13 +1,11 @@
-"""Writing down how an attempt ended, whatever happens to Redis meanwhile."""
+"""Writing down what becomes of a job after an attempt, in BullMQ's words."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
-from nuxt_queue.errors import QueueStorageError
-from nuxt_queue.managers.attempt import Completed, Failed, Outcome
 from nuxt_queue.managers.bullmq.queue import BullMQQueue, RejectedError, Taken
+from nuxt_queue.managers.outcome import Settlement
 from nuxt_queue.services.redis.server import RedisServer
 
 __all__ = ["record"]
@@ -16,39 +14,31 @@ _log = logging.getLogger(__name__)
 
 
 async def record(
-    server: RedisServer, queue: BullMQQueue, taken: Taken, outcome: Outcome, *, retry_s: float
-) -> bool:
-    """Write an outcome down; try until Redis has taken or refused it.
+    server: RedisServer, queue: BullMQQueue, taken: Taken, settlement: Settlement, *, again: bool
+) -> None:
+    """Write down what becomes of a job, or that it is another worker's by now.
 
-    That it cannot be written is never the handler's failure.
+    Args:
+        server: The server.
+        queue: The queue of the job.
+        taken: The job.
+        settlement: What becomes of it.
+        again: Whether it may have been written by a command whose answer never came.
 
-    Returns:
-        Whether it was written; False when the job is another worker's by now.
+    Raises:
+        QueueStorageError: Redis does not answer, or refuses.
     """
-    sent = False
-    while True:
-        try:
-            return await _record(server, queue, taken, outcome, sent=sent)
-        except QueueStorageError as error:
-            if not sent:
-                _log.warning("the end of job %s is not recorded yet: %s", taken.job.id, error)
-            sent = True
-            await asyncio.sleep(retry_s)
-
-
-async def _record(
-    server: RedisServer, queue: BullMQQueue, taken: Taken, outcome: Outcome, *, sent: bool
-) -> bool:
     job_id = taken.job.id
     async with server.answering():
         try:
-            await _write(queue, taken, outcome)
+            await _write(queue, taken, settlement)
         except RejectedError as refusal:
             if not await queue.hold([(job_id, taken.token)]):
-                return await _write_once_more(queue, taken, outcome)
+                await _write_once_more(queue, taken, settlement)
+                return
             found = await queue.read(job_id)
-            if sent and (found is None or found.state != "active"):
-                return True  # it was taken by the command whose answer never came
+            if again and (found is None or found.state != "active"):
+                return  # it was taken by the command whose answer never came
             _log.warning(
                 "job %s of queue %s ended too late, its lock was lost, and it %s: %s",
                 job_id,
@@ -56,29 +46,28 @@ async def _record(
                 "is not in Redis any more" if found is None else "runs again",
                 refusal,
             )
-            return False
-    return True
 
 
-async def _write_once_more(queue: BullMQQueue, taken: Taken, outcome: Outcome) -> bool:
-    """Write an outcome that was refused although the job is ours.
+async def _write_once_more(queue: BullMQQueue, taken: Taken, settlement: Settlement) -> None:
+    """Write what was refused although the job is ours.
 
     Its lock had run out while Redis was away, and is ours again.  Or the job may not end so: then
     that is what is written.
     """
     try:
-        await _write(queue, taken, outcome)
+        await _write(queue, taken, settlement)
     except RejectedError as refusal:
         await queue.fail(taken, f"BullMQ does not take the result: {refusal}", "")
-    return True
 
 
-async def _write(queue: BullMQQueue, taken: Taken, outcome: Outcome) -> None:
-    if isinstance(outcome, Completed):
-        await queue.complete(taken, outcome.result)
-    elif not isinstance(outcome, Failed):
-        await queue.put_back(taken, outcome.retry_in_ms)
-    elif outcome.retry_in_ms is None:
-        await queue.fail(taken, outcome.reason, outcome.stack)
+async def _write(queue: BullMQQueue, taken: Taken, settlement: Settlement) -> None:
+    job = settlement.job
+    if job.state == "completed":
+        await queue.complete(taken, job.returnvalue)
+    elif not settlement.is_counted:
+        await queue.put_back(taken, settlement.delay_ms)
+    elif job.state == "failed":
+        await queue.fail(taken, job.failed_reason or "", job.stacktrace[-1])
     else:
-        await queue.try_again(taken, outcome.reason, outcome.stack, outcome.retry_in_ms)
+        delay_ms = settlement.delay_ms
+        await queue.try_again(taken, job.failed_reason or "", job.stacktrace[-1], delay_ms)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from nuxt_queue.managers.file.job_rows import Claim, find_job, is_paused, read_claim, text_of
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.managers.options import KeepJobs, Limiter, StartWindow
+from nuxt_queue.managers.outcome import Settlement
 from nuxt_queue.services.sqlite.stores import forget_timeline
 
 __all__ = [
@@ -16,10 +17,11 @@ __all__ = [
     "adopt",
     "claim",
     "forget_surplus",
+    "held_by",
     "insert_job",
+    "is_let_go",
     "let_in",
-    "put_behind",
-    "release_all",
+    "release",
     "remove_row",
     "requeue",
     "save_job",
@@ -106,12 +108,6 @@ def let_in(db: sqlite3.Connection, queues: Iterable[str], now_ms: int) -> list[t
     return found
 
 
-def put_behind(db: sqlite3.Connection, job: JobRecord) -> None:
-    """Give a job that waits the last place of its queue."""
-    sql = "UPDATE jobs SET place = ? WHERE queue = ? AND id = ?"
-    db.execute(sql, (_place(db, job), job.queue, job.id))
-
-
 def claim(
     db: sqlite3.Connection, wants: Iterable[Want], owner_id: str, now_ms: int
 ) -> tuple[list[Claim], int | None]:
@@ -129,16 +125,17 @@ def claim(
 
 
 def save_job(
-    db: sqlite3.Connection, claimed: Claim, job: JobRecord, owner_id: str, due_ms: int | None
+    db: sqlite3.Connection, claimed: Claim, settlement: Settlement, owner_id: str, now_ms: int
 ) -> bool:
     """Record what became of a claimed job; False when it is not this manager's any more."""
+    job = settlement.job
     cursor = db.execute(
         "UPDATE jobs SET state = ?, due_at = ?, finished_on = ?, attempts_made = ?, progress = ?,"
         " returnvalue = ?, failed_reason = ?, stacktrace = ?, owner = NULL"
         " WHERE seq = ? AND state = 'active' AND owner = ? AND token = ?",
         (
             job.state,
-            due_ms,
+            now_ms + settlement.delay_ms if job.state == "delayed" else None,
             job.finished_on,
             job.attempts_made,
             text_of(job.progress),
@@ -150,7 +147,18 @@ def save_job(
             claimed.token,
         ),
     )
-    return cursor.rowcount > 0
+    if not cursor.rowcount:
+        return False
+    if job.state == "waiting" and not settlement.keeps_place:
+        sql = "UPDATE jobs SET place = ? WHERE seq = ?"
+        db.execute(sql, (_place(db, job), claimed.seq))
+    return True
+
+
+def is_let_go(db: sqlite3.Connection, claimed: Claim) -> bool:
+    """Return True if a claimed job has been let go of and nobody has taken it since."""
+    row = db.execute("SELECT owner, token FROM jobs WHERE seq = ?", (claimed.seq,)).fetchone()
+    return row is None or row == (None, claimed.token)
 
 
 def forget_surplus(db: sqlite3.Connection, job: JobRecord, most: int, *, may_wait: bool) -> None:
@@ -207,10 +215,28 @@ def adopt(db: sqlite3.Connection, dead: str, me: str) -> list[Claim]:
     return [read_claim(row) for row in db.execute(sql, (me, dead)).fetchall()]
 
 
-def release_all(db: sqlite3.Connection, owner_id: str) -> None:
-    """Let everything that an owner still holds wait again, in its old place."""
-    sql = "UPDATE jobs SET state = 'waiting', owner = NULL WHERE state = 'active' AND owner = ?"
-    db.execute(sql, (owner_id,))
+def held_by(db: sqlite3.Connection, owner_id: str) -> set[tuple[int, int]]:
+    """Return row and token of each job that an owner holds."""
+    sql = "SELECT seq, token FROM jobs WHERE state = 'active' AND owner = ?"
+    return set(db.execute(sql, (owner_id,)).fetchall())
+
+
+def release(
+    db: sqlite3.Connection, owner_id: str, which: Collection[tuple[int, int]] | None = None
+) -> None:
+    """Let jobs that an owner holds wait again, in their old place, with no attempt used.
+
+    Args:
+        db: The file.
+        owner_id: The owner.
+        which: Row and token of each; left out, all that it holds.
+    """
+    sql = (
+        "UPDATE jobs SET state = 'waiting', owner = NULL"
+        " WHERE state = 'active' AND owner = ? AND seq = ? AND token = ?"
+    )
+    held = held_by(db, owner_id) if which is None else which
+    db.executemany(sql, [(owner_id, *each) for each in held])
 
 
 def _allowed(db: sqlite3.Connection, want: Want, now_ms: int) -> tuple[int, int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nuxt_queue.managers.file import event_log, owners
 from nuxt_queue.managers.file.job_rows import Claim
-from nuxt_queue.managers.file.job_table import adopt, release_all
+from nuxt_queue.managers.file.job_table import adopt, release
+from nuxt_queue.managers.queue_events import QueueEvent
 from nuxt_queue.services.sqlite import Database
 
 __all__ = ["Lease"]
@@ -61,11 +61,12 @@ class Lease:
 
         def tell(found: _Beat | None, error: BaseException | None) -> None:
             self.trouble = "" if error is None else str(error)
-            if found is None:
-                return
-            if found.stranded or not found.alive:
-                with contextlib.suppress(RuntimeError):  # the loop has ended
+            try:
+                if found is not None and (found.stranded or not found.alive):
                     loop.call_soon_threadsafe(self._on_beat, found)
+            finally:
+                if loop.is_closed():  # nobody runs what is held here: others may have it
+                    self._cease()
 
         self._stop = self._database.every(_BEAT_S, self._beat, tell)
         await self._database.write(lambda db: owners.enlist(db, self._owner))
@@ -78,21 +79,30 @@ class Lease:
         """
         if self._stop is None:
             return
-        self._stop()
-        self._stop = None
+        self._cease()
 
         def put_back(db: sqlite3.Connection) -> None:
-            release_all(db, self._owner.id)
+            release(db, self._owner.id)
             owners.retire(db, self._owner)
 
         await self._database.write(put_back)
 
+    def _cease(self) -> None:
+        """Say no more that the manager is alive."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
     def _beat(self, db: sqlite3.Connection) -> _Beat:
         # After a long hold-up everybody is late: the others are given time for a sign of life.
         is_late = owners.is_late(db, self._owner)
-        alive, stranded = owners.keep_alive(db, self._owner), []
+        alive = owners.keep_alive(db, self._owner)
+        stranded: list[Claim] = []
         for dead in [] if is_late else owners.dead_owners(db, self._owner, self._seen):
-            stranded += adopt(db, dead, self._owner.id)
+            for claim in adopt(db, dead, self._owner.id):
+                stranded.append(claim)
+                event = QueueEvent("stalled", claim.job.queue, claim.job.id)
+                event_log.note(db, self._owner.id, event)
             owners.bury(db, dead)
         event_log.trim(db)
         return _Beat(alive, stranded)

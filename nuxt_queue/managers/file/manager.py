@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import logging
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
-from nuxt_queue.errors import JobError, JobStalledError, QueueStorageError
-from nuxt_queue.managers.attempt import Completed, Failed, Outcome
-from nuxt_queue.managers.base import LOST, WorkerManager
+from nuxt_queue.errors import JobStalledError, QueueStorageError
+from nuxt_queue.managers.base import WorkerManager
 from nuxt_queue.managers.clock import Clock, Timer
 from nuxt_queue.managers.file import event_log, job_log, job_rows, job_table
 from nuxt_queue.managers.file.job_rows import Claim
 from nuxt_queue.managers.file.job_table import Want
 from nuxt_queue.managers.file.lease import Lease
+from nuxt_queue.managers.in_flight import InFlight
 from nuxt_queue.managers.job_logs import LogRecord, page_of
 from nuxt_queue.managers.jobs import JobRecord, JobState
+from nuxt_queue.managers.outcome import Lost, Settlement
 from nuxt_queue.managers.queue_events import QueueEvent, QueueListener
 from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes
+from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
 from nuxt_queue.services.sqlite import Database
@@ -33,7 +35,6 @@ __all__ = ["FileWorkerManager"]
 
 # Of a long list of what has ended the surplus is removed now and then, after so many more.
 _NOW_AND_THEN = 100
-_AGAIN_S = 1.0  # before an outcome is written again that could not be kept
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,10 @@ class FileWorkerManager(WorkerManager):
     """
 
     engine: ClassVar[str] = "file"
+    again_s: ClassVar[float] = 1.0
+    """Before the file is tried again that could not be used."""
+    look_s: ClassVar[float] = 1.0
+    """Between two looks for jobs that are held by this manager and run nowhere."""
 
     def __init__(
         self,
@@ -80,7 +85,11 @@ class FileWorkerManager(WorkerManager):
         self._lease = Lease(database, self._on_lost, self._on_stranded)
         self._active: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()  # by queue, since this manager began
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight: InFlight[Claim] = InFlight(
+            self._process, self._record, self._release, self._clock, self.again_s
+        )
+        self._look_at = 0.0
+        self._astray: set[tuple[int, int]] = set()  # at the last look, by row and token
         self._wake = asyncio.Event()
         self._timer: Timer | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -91,7 +100,7 @@ class FileWorkerManager(WorkerManager):
     @property
     def trouble(self) -> str:
         """Why no job can be taken or kept now; empty while all is well."""
-        return self._trouble or self._lease.trouble
+        return self._trouble or self._lease.trouble or self._in_flight.trouble
 
     async def get_job(self, queue: str, job_id: str) -> JobRecord | None:
         """Return a job as it stands, or None."""
@@ -195,8 +204,7 @@ class FileWorkerManager(WorkerManager):
 
     async def _shut(self) -> None:
         # An attempt that outlived its cancellation is given up; it cannot be killed from here.
-        if self._tasks and not self._attempts:
-            await asyncio.wait(self._tasks)
+        await self._in_flight.drain(self.record_s)
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -216,23 +224,35 @@ class FileWorkerManager(WorkerManager):
             try:
                 await self._hear()
                 await self._take()
+                await self._look_for_strays()
                 self._trouble = ""
             except QueueStorageError as error:
                 if not self._trouble:
                     _log.error("no job can be taken: %s", error)
                 self._trouble = str(error)
-                await asyncio.sleep(_AGAIN_S)
-            except Exception:  # noqa: BLE001 a row that cannot be read must not stop the others
-                _log.exception("no job can be taken")
-                await asyncio.sleep(_AGAIN_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._database.poll_s)
+                await self._rest(self.again_s)
+            except (Exception, asyncio.CancelledError):
+                if is_cancelling():
+                    raise
+                with contextlib.suppress(Exception):  # a log that fails included
+                    _log.exception("no job can be taken")
+                await self._rest(self.again_s)
+            await self._rest(self._database.poll_s)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, or until there is something to do."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
 
     async def _hear(self) -> None:
         """Tell listeners what other processes did."""
         if self._newest is not None:
-            newest, self._newest = self._newest, None
-            self._heard = await newest
+            try:
+                self._heard = await self._newest
+            except BaseException:
+                self._newest = asyncio.ensure_future(self._database.read(event_log.last_event))
+                raise
+            self._newest = None
         heard = self._heard
         if self._events.has_listeners:
             self._heard, events = await self._database.read(
@@ -282,81 +302,57 @@ class FileWorkerManager(WorkerManager):
 
     def _begin(self, claim: Claim) -> None:
         self._active[claim.job.queue] += 1
+        self._in_flight.begin(claim.job, claim)
         self._events.tell(QueueEvent("active", claim.job.queue, claim.job.id))
-        self._in_task(self._run(claim), claim)
 
-    async def _run(self, claim: Claim) -> None:
-        try:
-            outcome = await self._process(copy.deepcopy(claim.job))
-            await self._record(claim, outcome)
-        finally:
-            self._active[claim.job.queue] -= 1
-            self._wake.set()
+    async def _look_for_strays(self) -> None:
+        """Let jobs wait again that are this manager's in the file and that it does not run.
 
-    async def _record(self, claim: Claim, outcome: Outcome) -> None:
-        """Write down how an attempt ended, as soon as the file can be written."""
-        job, now = claim.job, self._clock.now_ms()
-        if isinstance(outcome, Completed):
-            changed = replace(
-                job,
-                state="completed",
-                finished_on=now,
-                attempts_made=job.attempts_made + 1,
-                returnvalue=outcome.result,
-                failed_reason=None,
-            )
-            await self._save(claim, changed)
-        elif isinstance(outcome, Failed):
-            await self._save(claim, _failed(job, outcome, now), outcome.retry_in_ms, behind=True)
-        else:
-            await self._save(claim, replace(job, state="waiting"), outcome.retry_in_ms)
+        That can be seen twice in a row only of a job that was lost on its way from the file to
+        here, by an error between the two.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + self.look_s
+        me = self._lease.owner_id
+        found = await self._database.read(lambda db: job_table.held_by(db, me))
+        held = {(claim.seq, claim.token) for claim in self._in_flight.claims}
+        strays, self._astray = (found - held) & self._astray, found - held
+        if not strays:
+            return
+        _log.error("%d jobs were taken and not begun; they wait again", len(strays))
+        await self._database.write(lambda db: job_table.release(db, me, strays))
+        self._wake.set()
 
-    async def _save(
-        self,
-        claim: Claim,
-        changed: JobRecord,
-        delay_ms: int | None = None,
-        *,
-        behind: bool = False,
-    ) -> None:
-        """Write down what became of a job; one that waits again keeps its place, or gets a new."""
-        if changed.state == "waiting" and delay_ms:
-            changed.state = "delayed"
-        due_ms = self._clock.now_ms() + (delay_ms or 0) if changed.state == "delayed" else None
-        event = _event(changed)
+    async def _record(self, claim: Claim, settlement: Settlement, *, again: bool) -> None:
+        """Write down what became of a job."""
+        job, event = settlement.job, settlement.event
+        now = self._clock.now_ms()
 
         def save(db: sqlite3.Connection) -> bool:
-            if not job_table.save_job(db, claim, changed, self._lease.owner_id, due_ms):
-                return False
-            if behind and changed.state == "waiting":
-                job_table.put_behind(db, changed)
-            if changed.state in ("completed", "failed"):
-                look = self._ended[changed.queue] % _NOW_AND_THEN == 0
-                self._ended[changed.queue] += 1
-                job_table.forget_surplus(db, changed, self._max_finished, may_wait=not look)
+            if not job_table.save_job(db, claim, settlement, self._lease.owner_id, now):
+                return again and job_table.is_let_go(db, claim)
+            if settlement.is_final:
+                look = self._ended[job.queue] % _NOW_AND_THEN == 0
+                self._ended[job.queue] += 1
+                job_table.forget_surplus(db, job, self._max_finished, may_wait=not look)
             event_log.note(db, self._lease.owner_id, event)
             return True
 
-        while True:
-            try:
-                is_kept = await self._database.write(save)
-            except QueueStorageError as error:
-                _log.error("job %s of queue %s: %s", changed.id, changed.queue, error)
-                if self._closed:  # whoever finds that this process is gone lets it run again
-                    return
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            break
-        if is_kept:
+        if await self._database.write(save):
             self._tell(event)
         else:
             _log.warning(
                 "job %s of queue %s was given to another manager while it ran; its outcome, %s, is"
                 " dropped",
-                changed.id,
-                changed.queue,
-                changed.state,
+                job.id,
+                job.queue,
+                job.state,
             )
+
+    def _release(self, claim: Claim) -> None:
+        self._active[claim.job.queue] -= 1
+        self._wake.set()
 
     async def _set_paused(self, queue: str, *, paused: bool) -> None:
         event = QueueEvent("paused" if paused else "resumed", queue)
@@ -376,50 +372,16 @@ class FileWorkerManager(WorkerManager):
             attempt.interrupt()
 
     def _on_stranded(self, stranded: list[Claim]) -> None:
+        """Give back the jobs of a dead manager, or end them when that was their last attempt."""
         for claim in stranded:
-            self._in_task(self._return(claim), claim)
-
-    async def _return(self, claim: Claim) -> None:
-        """Give back a job whose manager is dead, or end it when that was its last attempt."""
-        job, attempt = claim.job, claim.job.attempts_made + 1
-        if job.opts.may_be_lost_in(attempt):
-            outcome: Outcome = Failed(JobError(job.id), f"{LOST} {attempt}", "", 0)
-        else:
-            refusal = JobStalledError(job.id, attempt)
-            outcome = await self._process(copy.deepcopy(job), refusal)
-        event = QueueEvent("stalled", job.queue, job.id)
-        await self._database.post(lambda db: event_log.note(db, self._lease.owner_id, event))
-        self._events.tell(event)
-        if isinstance(outcome, Failed) and outcome.retry_in_ms is not None:
-            await self._save(claim, _failed(job, outcome, self._clock.now_ms()))  # in its old place
-        else:
-            await self._record(claim, outcome)
-
-    def _in_task(self, work: Coroutine[None, None, None], claim: Claim) -> None:
-        task = asyncio.create_task(work, name=f"job {claim.job.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            job, attempt = claim.job, claim.job.attempts_made + 1
+            self._active[job.queue] += 1
+            if job.opts.may_be_lost_in(attempt):
+                self._in_flight.begin(job, claim, outcome=Lost())
+            else:
+                self._in_flight.begin(job, claim, refusal=JobStalledError(job.id, attempt))
+            self._events.tell(QueueEvent("stalled", job.queue, job.id))
 
     def _tell(self, event: QueueEvent) -> None:
         self._events.tell(event)
         self._wake.set()
-
-
-def _failed(job: JobRecord, outcome: Failed, now_ms: int) -> JobRecord:
-    last = outcome.retry_in_ms is None
-    return replace(
-        job,
-        state="failed" if last else "waiting",
-        finished_on=now_ms if last else None,
-        attempts_made=job.attempts_made + 1,
-        failed_reason=outcome.reason,
-        stacktrace=[*job.stacktrace, outcome.stack],
-    )
-
-
-def _event(job: JobRecord) -> QueueEvent:
-    if job.state == "completed":
-        return QueueEvent("completed", job.queue, job.id, returnvalue=job.returnvalue)
-    if job.state == "failed":
-        return QueueEvent("failed", job.queue, job.id, failed_reason=job.failed_reason)
-    return QueueEvent("delayed" if job.state == "delayed" else "waiting", job.queue, job.id)

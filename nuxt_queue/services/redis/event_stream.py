@@ -91,7 +91,10 @@ class RedisEventStream(EventStream):
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_PAUSE_S)
-        await self._try_to_flush()
+        try:
+            await self._try_to_flush()
+        except Exception:  # noqa: BLE001 the next event takes them along
+            _log.exception("%d events are not written yet", len(self._pending))
 
     async def _try_to_flush(self) -> None:
         try:

@@ -215,9 +215,12 @@ class Database:
     def _serve(self) -> None:
         open_for_work = True
         while open_for_work:
-            batch, open_for_work = self._next_batch()
-            if batch:
-                self._run(batch)
+            try:
+                batch, open_for_work = self._next_batch()
+                if batch:
+                    self._run(batch)
+            except Exception:  # noqa: BLE001 without this thread nobody would ever be answered
+                _log.exception("work for %s was not done", self.path)
         with contextlib.suppress(QueueStorageError, sqlite3.Error), self._lock.held():
             self._db.close()  # the last one to close writes the log into the file
         in_use.closed(self._identity)
@@ -322,7 +325,7 @@ class Database:
             with self._lock.held():
                 self._db.close()
                 self._db = self._connect()
-        except (sqlite3.Error, QueueStorageError):
+        except Exception:  # noqa: BLE001 whoever asks next is told why
             _log.exception("%s cannot be opened again", self.path)
 
 

@@ -15,6 +15,7 @@ import pytest
 from nuxt_queue.managers import FileWorkerManager
 from nuxt_queue.managers.file import job_rows, job_table, lease, owners
 from nuxt_queue.managers.file.job_rows import Claim
+from nuxt_queue.managers.outcome import Completed, Interrupted, settle
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.sqlite import Database
@@ -39,12 +40,12 @@ class Queue:
         return claims[0]
 
     async def record(self, claim: Claim, owner: str) -> bool:
-        done = replace(claim.job, state="completed", returnvalue=owner)
-        return await self.do(lambda db: job_table.save_job(db, claim, done, owner, None))
+        done = settle(claim.job, Completed(owner), 0)
+        return await self.do(lambda db: job_table.save_job(db, claim, done, owner, 0))
 
     async def put_back(self, claim: Claim, owner: str) -> bool:
-        waiting = replace(claim.job, state="waiting")
-        return await self.do(lambda db: job_table.save_job(db, claim, waiting, owner, None))
+        waiting = settle(claim.job, Interrupted(), 0)
+        return await self.do(lambda db: job_table.save_job(db, claim, waiting, owner, 0))
 
     async def result(self, claim: Claim) -> Any:
         job = await self.do(lambda db: job_rows.find_job(db, "q", claim.job.id))

@@ -20,6 +20,7 @@ from nuxt_queue.errors import QueueError
 from nuxt_queue.managers import FileWorkerManager, QueueEvent
 from nuxt_queue.managers.clock import Clock, LoopClock, ManualClock
 from nuxt_queue.managers.file import event_log, job_table, owners
+from nuxt_queue.managers.outcome import Completed, settle
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import EventBus
@@ -316,7 +317,7 @@ async def test_an_outcome_is_recorded_as_soon_as_the_file_can_be_written(
         runs.append(1)
         return 7
 
-    monkeypatch.setattr("nuxt_queue.managers.file.manager._AGAIN_S", 0.01)
+    monkeypatch.setattr(FileWorkerManager, "again_s", 0.01)
     monkeypatch.setattr(Database, "write", fails)
     async with process(tmp_path) as manager:
         await manager.register_worker("q", "a", note)
@@ -597,10 +598,10 @@ async def test_a_late_outcome_is_not_that_of_a_later_job_of_the_same_id(tmp_path
             claims.append(await manager._database.write(claim))
             if len(claims) == 1:
                 edit(tmp_path, "DELETE FROM jobs")
-        late = replace(claims[0].job, state="completed")
+        late = settle(claims[0].job, Completed(1), 0)
 
         is_taken = await manager._database.write(
-            lambda db: job_table.save_job(db, claims[0], late, "me", None)
+            lambda db: job_table.save_job(db, claims[0], late, "me", 0)
         )
 
     assert not is_taken

@@ -1,0 +1,17 @@
+"""A cancellation that was asked for, and one that only came up from below."""
+
+from __future__ import annotations
+
+import asyncio
+
+__all__ = ["is_cancelling"]
+
+
+def is_cancelling() -> bool:
+    """Return True if somebody has cancelled the current task.
+
+    A CancelledError may also come from a future or a task that something else has cancelled.  It
+    is then a failure like any other, and must not end a task that many jobs depend on.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
