@@ -146,6 +146,7 @@ class _Export:
         absorb_entries(codes, handler, self.found)
         if needed:
             needed.need_for_cells(codes)
+            self.found += needed.doubts()
         codes = _with(needed, codes, self.found)
         if len([code for code in codes if code.role != "deps"]) == len(chosen):
             # Names of a cell that is no Python would all be missing.

@@ -15,7 +15,7 @@ from nbtools.errors import Diagnostic
 from nbtools.exporter.analysis import BUILTINS, Read, names_of
 from nbtools.exporter.bindings import bindings
 from nbtools.exporter.code import Code, parse_leniently
-from nbtools.exporter.importing import immediate
+from nbtools.exporter.effects import Effects, Program, states_read
 from nbtools.exporter.literal import DEFINE_CONFIG, states_config
 from nbtools.exporter.magics import drop_magics
 from nbtools.exporter.policy import MagicPolicy
@@ -23,13 +23,8 @@ from nbtools.exporter.roles import Marked
 
 __all__ = ["Slice", "Taken"]
 
-# Methods that people call for what they show; any other bare call may change its object.
-_SHOW = frozenset({
-    "boxplot", "corr", "count", "describe", "display", "head", "hist", "index", "info", "items",
-    "keys", "mean", "nunique", "plot", "predict", "sample", "score", "show", "sum", "summary",
-    "tail", "value_counts", "values",
-})  # fmt: skip
-_CHANGE_ARGUMENT = frozenset({"heapify", "heappush", "heappop", "shuffle", "setattr", "insort"})
+# State that anything may read, also where the worker does not name its module.
+_SHARED = {"os": "os.environ", "sys": "sys.path", "locale": "locale"}
 _Position = tuple[int, int]  # cell and line
 
 
@@ -58,7 +53,7 @@ class _Unit:
         names = names_of(ast.Module(statements, []))
         self.binds, self.reads = names.binds, names.reads
         self.always_binds = {name for each in statements for name in _always_binds(each)}
-        self.changes = {name for each in statements for name in _changes(each)}
+        self.effects = Effects()
         self.wanted: set[str] = set()
 
     @property
@@ -88,14 +83,27 @@ class Slice:
         self._given = BUILTINS | frozenset(given)
         self._lazy_annotations = lazy_annotations
         self._policy = policy
+        self._codes = codes
         self._exported: dict[str, list[int]] = {}
         for code in codes:
             for name in code.names(lazy_annotations=lazy_annotations).binds:
                 self._exported.setdefault(name, []).append(code.number)
+        self._units = list(_units(marked, policy))
+        in_order: list[tuple[_Position, list[ast.stmt], _Unit | None]] = [
+            *((unit.position, unit.statements, unit) for unit in self._units),
+            *(((code.number, 0), code.body, None) for code in codes),
+        ]
+        in_order.sort(key=lambda each: each[0])
+        self._program = Program(statement for _, body, _ in in_order for statement in body)
+        self._seeded: set[str] = set()
         self._touching: dict[str, list[_Unit]] = {}
-        for unit in _units(marked, policy):
-            for name in unit.binds.keys() | unit.changes:
-                self._touching.setdefault(name, []).append(unit)
+        for _, body, unit in in_order:
+            effects = self._program.effects(body)
+            self._seeded |= effects.states
+            if unit is not None:
+                unit.effects = effects
+                for name in unit.binds.keys() | effects.names:
+                    self._touching.setdefault(name, []).append(unit)
         self._taken: list[_Unit] = []
 
     def need_for_config(self, codes: list[Code]) -> None:
@@ -107,9 +115,50 @@ class Slice:
                     self._need((r for r in reads if r.name not in DEFINE_CONFIG), code.number)
 
     def need_for_cells(self, codes: list[Code]) -> None:
-        """Take what the exported cells read and do not define."""
+        """Take what the exported cells read and do not define, and what changes it."""
         for code in codes:
             self._need(code.names(lazy_annotations=self._lazy_annotations).reads, code.number)
+        last = max((code.number for code in codes), default=0)
+        while self._need_states(codes, last):
+            pass
+
+    def _need_states(self, codes: list[Code], last: int) -> bool:
+        """Take what sets the state of the libraries that are used; return whether there was any."""
+        used = [statement for code in codes for statement in code.body]
+        used += [statement for unit in self._taken for statement in unit.statements]
+        read = states_read(used, self._program)
+        before = len(self._taken)
+        for unit in self._units:
+            states = unit.effects.states | (unit.effects.draws & self._seeded)
+            wanted = states & read
+            if wanted and unit not in self._taken and unit.position[0] < last:
+                unit.wanted |= wanted
+                self._taken.append(unit)
+                self._need(unit.reads, unit.position[0], unit.position)
+        return len(self._taken) > before
+
+    def doubts(self) -> list[Diagnostic]:
+        """Return what may change what is used, and is not taken."""
+        used = {
+            read.name
+            for code in self._codes
+            for read in code.names(lazy_annotations=self._lazy_annotations).reads
+        }
+        used |= {read.name for unit in self._taken for read in unit.reads}
+        used |= {name for unit in self._taken for name in unit.binds}
+        last = max((code.number for code in self._codes), default=0)
+        found = []
+        for unit in self._units:
+            number, line = unit.position
+            if unit in self._taken or number >= last:
+                continue
+            changed = sorted(unit.effects.unsure & used - self._program.imports.keys())
+            changed += sorted(_SHARED[each] for each in unit.effects.states & _SHARED.keys())
+            for name in changed:
+                message = f"may change '{name}' and is not taken"
+                fix = "tag its cell nq-export if the worker needs what it does"
+                found.append(Diagnostic("NQ223", message, fix, number, line, is_warning=True))
+        return found
 
     def codes(self, found: list[Diagnostic]) -> list[Code]:
         """Return what was taken as cells of the role `deps`; a magic among it is a finding."""
@@ -126,24 +175,27 @@ class Slice:
             for unit in self._in_order()
         )
 
-    def _need(self, reads: Iterable[Read], cell: int) -> None:
-        todo = [(read, (cell, 0), (cell, 0)) for read in reads if not self._is_known(read, cell)]
+    def _need(self, reads: Iterable[Read], cell: int, at: _Position | None = None) -> None:
+        place = at or (cell, 0)
+        todo = [(read, place, place) for read in reads]
+        done: set[tuple[int, _Position]] = set()
         while todo:
-            read, at, horizon = todo.pop()
-            for unit in self._meaning(read, horizon if read.is_deferred else at):
+            read, here, horizon = todo.pop()
+            if read.name in self._given and read.name not in self._touching:
+                continue
+            # What is called here reads its names here.
+            called = horizon if read.is_deferred else here
+            for unit in self._meaning(read, called):
+                if (id(unit), called) in done:
+                    continue
+                done.add((id(unit), called))
                 unit.wanted.add(read.name)
                 if unit not in self._taken:
                     self._taken.append(unit)
-                    todo += [(each, unit.position, horizon) for each in unit.reads]
+                todo += [(each, unit.position, called) for each in unit.reads]
 
     def _in_order(self) -> list[_Unit]:
         return sorted(self._taken, key=lambda unit: unit.position)
-
-    def _is_known(self, read: Read, cell: int) -> bool:
-        defined = self._exported.get(read.name, [])
-        return read.name in self._given or any(
-            read.is_deferred or number < cell for number in defined
-        )
 
     def _meaning(self, read: Read, before: _Position) -> list[_Unit]:
         """Return the statements that give a name its meaning; none when a cell or Python does."""
@@ -157,11 +209,9 @@ class Slice:
             chosen.append(unit)
             if name in unit.always_binds:
                 break
-        binding = [unit for unit in chosen if name in unit.binds]
-        if binding:
-            kind = binding[-1].binds[name][1]
-            return chosen if kind == "value" else binding
-        if exported or not read.is_deferred or name in self._exported or name in self._given:
+        if any(name in unit.binds for unit in chosen) or exported:
+            return chosen
+        if not read.is_deferred or name in self._exported or name in self._given:
             return []
         return [unit for unit in touching if name in unit.binds][:1]  # stands further down
 
@@ -233,28 +283,3 @@ def _all_of(body: list[ast.stmt]) -> set[str]:
 
 def _leaves(handler: ast.ExceptHandler) -> bool:
     return isinstance(handler.body[-1], ast.Raise)
-
-
-def _changes(statement: ast.stmt) -> Iterator[str]:
-    """Yield the names whose objects a statement changes, or may change."""
-    for node in immediate([statement]):
-        if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            yield from _root(node)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            yield from _changed_by(node.value)
-
-
-def _changed_by(call: ast.Call) -> Iterator[str]:
-    function = call.func
-    called = getattr(function, "attr", getattr(function, "id", ""))
-    if called in _CHANGE_ARGUMENT:
-        yield from _root(call.args[0]) if call.args else ()
-    elif isinstance(function, ast.Attribute) and called not in _SHOW:
-        yield from _root(function.value)
-
-
-def _root(node: ast.expr) -> Iterator[str]:
-    while isinstance(node, ast.Subscript | ast.Attribute):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id

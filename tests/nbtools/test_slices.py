@@ -35,8 +35,8 @@ SLICES = {
     "what changes it": ("r = []\nr.append(1)\nr[0] = 2\nr.index(2)\nprint(r)", "Y = r", "1-3"),
     "what changes an argument": (
         "import random\nr = [1, 2]\nrandom.shuffle(r)\nsorted(r)", "Y = r", "1-3"),
-    "not what configures a module": (
-        "import numpy as np\nnp.set_printoptions()\nnp.ones(3).sum()", "Y = np.pi", "1"),
+    "what configures a module": (
+        "import numpy as np\nnp.set_printoptions()\nnp.ones(3).sum()", "Y = np.pi", "1-2"),
     "a decorator and a base": (
         "from functools import cache\nclass B: ...\n@cache\ndef f(): ...\nclass A(B):\n  g = f",
         "Y = A()", "1-6"),
