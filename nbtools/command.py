@@ -256,7 +256,7 @@ def _usual_workers(root: Path) -> str | None:
 
     try:
         stated = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["nuxt-queue"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not isinstance(stated, dict) or stated.keys() - {"workers", "export"}:
         return None

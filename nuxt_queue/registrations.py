@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from nuxt_queue.config import ProjectConfig
-from nuxt_queue.errors import ConfigError, QueueError, QueueStorageError
+from nuxt_queue.errors import NuxtQueueError, QueueClosedError, QueueStorageError, WorkerLoadError
 from nuxt_queue.managers import WorkerManager, WorkerOptions
 from nuxt_queue.registry import Problem, ScanResult, WorkerEntry, scan
+from nuxt_queue.registry.files import file_bytes
+from nuxt_queue.registry.sidecar import SUFFIXES
 from nuxt_queue.services.flows import FlowDefinition
 
 __all__ = ["Change", "Registrations"]
-
-_SIDECARS = (".toml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,14 @@ class Change:
 
     Attributes:
         kind: `added`, `changed`, `removed`: the manager has it so; `refused`: it cannot be used,
-            and what was registered before stays.
+            and what was registered before stays; `noted`: it is served, and its flow is not as it
+            says.
         path: The worker's file.
-        reason: Why it was refused.
+        reason: Why it was refused, or what is wrong with the flow.
         was_registered: Whether there is an earlier registration that stays.
     """
 
-    kind: Literal["added", "changed", "removed", "refused"]
+    kind: Literal["added", "changed", "removed", "refused", "noted"]
     path: Path
     reason: str = ""
     was_registered: bool = False
@@ -69,6 +70,7 @@ class Registrations:
     workers: ScanResult = field(default_factory=ScanResult)
     _known: dict[Path, _Registered] = field(default_factory=dict)
     _refused: dict[Path, str] = field(default_factory=dict)
+    _noted: set[Problem] = field(default_factory=set)
 
     def entry(self, path: Path | None) -> WorkerEntry:
         """Return the worker of a file that was found."""
@@ -91,8 +93,10 @@ class Registrations:
         return [change for change in changes if change is not None]
 
     async def _apply(self, found: ScanResult) -> list[Change | None]:
-        broken = {problem.path: problem.reason for problem in found.problems}
         there = {entry.abs_path for entry in found.entries}
+        # What is wrong with the flow of a worker is no reason not to serve the worker.
+        flaws = {problem for problem in found.problems if problem.path in there}
+        broken = {p.path: p.reason for p in found.problems if p not in flaws}
         changes = [await self._register(entry, found) for entry in found.entries]
         for path, known in list(self._known.items()):
             if path not in there and path in broken:
@@ -100,6 +104,10 @@ class Registrations:
             elif path not in there:
                 changes.append(await self._remove(known.entry))
         changes += [self._refuse(path, reason) for path, reason in broken.items()]
+        changes += [
+            Change("noted", p.path, p.reason) for p in found.problems if p in flaws - self._noted
+        ]
+        self._noted = flaws
         found.entries.sort(key=lambda entry: entry.abs_path)
         self._refused = {p: r for p, r in self._refused.items() if p in {*broken, *there}}
         return changes
@@ -111,13 +119,13 @@ class Registrations:
             return None
         try:
             await self.manager.register_worker(entry.queue, entry.job, None, self.options_of(entry))
-        except (
-            QueueStorageError
-        ):  # it is not this worker's fault, and the next would fare no better
-            raise
-        except (ConfigError, QueueError) as error:  # the others are served all the same
-            found.problems.append(Problem(path, None, str(error)))
-            return self._refuse(path, str(error))
+        except (QueueStorageError, QueueClosedError):
+            raise  # it is not this worker's fault, and the next would fare no better
+        except Exception as error:  # noqa: BLE001 the others are served all the same
+            known_kind = isinstance(error, NuxtQueueError)
+            reason = str(error) if known_kind else f"{type(error).__name__}: {error}"
+            found.problems.append(Problem(path, None, reason))
+            return self._refuse(path, reason)
         self._known[path] = now
         self._refused.pop(path, None)
         if known and (known.entry.queue, known.entry.job) != (entry.queue, entry.job):
@@ -145,9 +153,9 @@ class Registrations:
 def _digest(path: Path) -> bytes:
     """Tell one state of a worker's file, and of the config beside it, from another."""
     digest = hashlib.sha256()
-    for file in (path, *(path.with_name(path.name + suffix) for suffix in _SIDECARS)):
+    for file in (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)):
         try:
-            digest.update(file.read_bytes() + b"\0")
-        except OSError:  # there is none; a worker that cannot be read is not registered
+            digest.update(file_bytes(file) + b"\0")
+        except WorkerLoadError:  # there is none; a worker that cannot be read is not registered
             digest.update(b"\1")
     return digest.digest()

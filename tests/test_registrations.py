@@ -11,7 +11,10 @@ import pytest
 
 from nuxt_queue.app import App, open_app
 from nuxt_queue.errors import RegistryError
+from nuxt_queue.managers import WorkerOptions
+from nuxt_queue.registry import WorkerEntry
 from nuxt_queue.services.events import Event
+from nuxt_queue.worker_runner import worker_options
 
 WAIT_S = 20.0
 WORKER = """
@@ -69,6 +72,54 @@ async def test_a_broken_file_is_said_once_and_mended_it_is_registered_again(tmp_
         assert await changes(app) == []
         write(tmp_path, "one")
         assert await changes(app) == [("changed", "one.py")]
+
+
+async def test_a_folder_with_only_some_steps_of_a_flow_has_no_false_alarm(tmp_path: Path) -> None:
+    flow = {"name": "f", "role": "step", "step": "late", "subscribes": ["made.elsewhere"]}
+    path = write(tmp_path, "late", flow=flow)
+    async with open_app(tmp_path) as app:
+        assert app.workers.problems == []
+        before = app.manager.get_worker("late", "late")
+        for look in (path.touch, lambda: path.write_bytes(path.read_bytes()), lambda: _save(path)):
+            look()
+            (tmp_path / "unrelated.csv").write_text("1", "utf-8")
+            assert await changes(app) == []
+        assert app.manager.get_worker("late", "late") is before
+
+
+def _save(path: Path) -> None:
+    """Save as editors do: another file takes its place, with another time."""
+    other = path.with_name(".late.swp")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+async def test_a_flaw_of_a_flow_is_said_once_and_its_worker_is_served(tmp_path: Path) -> None:
+    write(tmp_path, "one", flow={"name": "f", "role": "entry", "step": "one"})
+    async with open_app(tmp_path) as app:
+        write(tmp_path, "two", flow={"name": "f", "role": "entry", "step": "two"})
+        assert await changes(app) == [("added", "two.py"), ("noted", "two.py")]
+        assert await changes(app) == []
+        assert app.manager.get_worker("two", "two") is not None
+        write(tmp_path, "two")
+        assert await changes(app) == [("changed", "two.py")]
+
+
+async def test_whatever_a_registration_raises_the_other_workers_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "one")
+    write(tmp_path, "two")
+
+    def options(entry: WorkerEntry, concurrency: int | None = None) -> WorkerOptions:
+        if entry.job == "one":
+            raise LookupError("a surprise")
+        return worker_options(entry, concurrency)
+
+    monkeypatch.setattr("nuxt_queue.app.worker_options", options)
+    async with open_app(tmp_path) as app:
+        assert [problem.reason for problem in app.workers.problems] == ["LookupError: a surprise"]
+        assert app.manager.get_worker("two", "two") is not None
 
 
 async def test_a_worker_that_is_renamed_or_removed_takes_no_more_jobs(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def _check_stated(lines: list[str], cell: int, line: int, found: list[Diagnostic
 
     try:
         tomllib.loads("\n".join(each[2:] for each in lines[1:-1]))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         message = f"states a '# /// script' that is not TOML: {error}"
         found.append(Diagnostic("NQ220", message, "correct it", cell, line))
 

@@ -50,7 +50,7 @@ class MagicPolicy:
             plain = plain_magics(tables.get("export", {}))
         except KeyError:  # the words stand elsewhere in it
             return {}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             plain = None
         return _checked_magics(root) if plain is None else plain
 

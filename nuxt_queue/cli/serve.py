@@ -189,7 +189,7 @@ async def _watch(app: App, display: Display) -> None:
         try:
             await _watch_one(app, display, place.resolve(), _identity(place))
             is_watched = True
-        except (OSError, RuntimeError) as error:  # the second is watchfiles' own
+        except Exception as error:  # noqa: BLE001 whatever ends the watching, it begins again
             if _identity(place) is not None:
                 if is_watched:
                     reason = getattr(error, "strerror", None) or str(error)
@@ -236,8 +236,10 @@ async def _update(app: App, display: Display) -> None:
     try:
         for change in await app.registrations.update():
             _say_what_changed(display, change)
-    except (NuxtQueueError, OSError) as error:
-        display.note(f"{error}; what was registered stays", is_bad=True)
+    except Exception as error:  # noqa: BLE001 the folder is watched on
+        known = isinstance(error, NuxtQueueError | OSError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        display.note(f"{reason}; what was registered stays", is_bad=True)
 
 
 class _OfWorkers:
@@ -252,7 +254,9 @@ class _OfWorkers:
 
 
 def _say_what_changed(display: Display, change: Change) -> None:
-    if change.kind == "refused":
+    if change.kind == "noted":
+        display.note(f"problem: {change.path}: {change.reason}", is_bad=True)
+    elif change.kind == "refused":
         kept = f"; {_KEPT}" if change.was_registered else ""
         display.note(f"{change.path}: {change.reason}{kept}", is_bad=True)
     else:

@@ -238,8 +238,8 @@ class ProjectConfig:
             project = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ConfigError(f"{file} is no TOML: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{file} is not valid TOML: {error}") from None
         tools = project.get("tool")
         stated = tools.get("nuxt-queue", {}) if isinstance(tools, dict) else {}
         where = f"{file} {_TABLE}"

@@ -152,7 +152,10 @@ def _path(where: str, loc: Iterable[int | str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, default=repr, ensure_ascii=False, skipkeys=True)
+    try:
+        text = json.dumps(value, default=repr, ensure_ascii=False, skipkeys=True)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return f"a {type(value).__name__} that is too large to be shown"
     text = _LOGIN.sub("//***@", text)  # an address in the wrong place may hold a password
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 

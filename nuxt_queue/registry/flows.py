@@ -22,7 +22,7 @@ class FlowPlan:
     Attributes:
         flows: By name, those that have an entry.
         problems: What keeps a flow, or a worker's part in it, from running.
-        warnings: What looks like a slip.
+        warnings: What looks like a slip, or is elsewhere.
     """
 
     flows: dict[str, FlowDefinition] = field(default_factory=dict)
@@ -93,10 +93,10 @@ def _finish(draft: _Draft, plan: FlowPlan) -> None:
     if draft.entry is None:
         path = next(iter(draft.steps.values()))[1].abs_path
         reason = (
-            f'flow "{draft.name}" has no entry, so nothing can start it;'
-            ' give one of its workers "role": "entry"'
+            f'flow "{draft.name}" has no entry here, so it is started where its entry is; without'
+            ' one, give one of its workers "role": "entry"'
         )
-        plan.problems.append(Problem(path, None, reason))
+        plan.warnings.append(Problem(path, None, reason))
         return
     entry, first = draft.entry
     twin = draft.steps.pop(entry.name, None)

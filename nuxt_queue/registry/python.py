@@ -120,7 +120,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise WorkerLoadError(path, f"is not {error.encoding}: {error.reason}", line) from None
-    except (SyntaxError, LookupError) as error:
+    except (SyntaxError, LookupError, UnicodeError) as error:  # a codec may raise any of them
         raise WorkerLoadError(path, f"has no usable encoding: {error}") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1

@@ -103,7 +103,7 @@ def scan(directory: Path | str, settings: ProjectConfig | None = None) -> ScanRe
     result = ScanResult()
     taken: dict[tuple[str, str], WorkerEntry] = {}
     project = _Project(folder, settings)
-    for found in _walk(folder, {str(folder)}, project.suffixes):
+    for found in _walk(folder, project.suffixes):
         if isinstance(found, Problem):
             result.problems.append(found)
         else:
@@ -154,27 +154,38 @@ class _Project:
         return self.settings.claimed_by(path.suffix) if self.settings else None
 
 
-def _walk(folder: Path, seen: set[str], suffixes: frozenset[str]) -> Iterator[Path | Problem]:
+def _walk(top: Path, suffixes: frozenset[str]) -> Iterator[Path | Problem]:
     """Yield the worker files of a folder and those below it, in the order of their names."""
-    try:
-        children = sorted(folder.iterdir(), key=lambda child: child.name)
-    except OSError as error:
-        yield Problem(folder, None, f"cannot be read: {error.strerror}")
-        return
-    for child in children:
-        is_folder = _is_folder(child)
-        if child.name.startswith(".") or not (is_folder or child.suffix in suffixes):
-            continue
-        if child.name == _PACKAGES if is_folder else _only_declares(child):
-            continue
-        real = os.path.realpath(child)  # of a link to itself too, which Path.resolve refuses
+    seen = set[str]()
+    todo = [(top, os.path.realpath(top), True)]  # no recursion: folders are nested without limit
+    while todo:
+        path, real, is_folder = todo.pop()
         if real in seen:
             continue
         seen.add(real)
-        if is_folder:
-            yield from _walk(child, seen, suffixes)
-        else:
-            yield child
+        if not is_folder:
+            yield path
+            continue
+        try:
+            children = sorted(path.iterdir(), key=lambda child: child.name, reverse=True)
+        except OSError as error:
+            yield Problem(path, None, f"cannot be read: {error.strerror}")
+            continue
+        for child in children:
+            is_folder = _is_folder(child)
+            if _is_passed_over(child, suffixes, is_folder=is_folder):
+                continue
+            # Of a link to itself too, which Path.resolve refuses.
+            there = os.path.realpath(child) if os.path.islink(child) else f"{real}/{child.name}"  # noqa: PTH114 it does not raise
+            todo.append((child, there, is_folder))
+
+
+def _is_passed_over(path: Path, suffixes: frozenset[str], *, is_folder: bool) -> bool:
+    if path.name.startswith("."):
+        return True
+    if is_folder:
+        return path.name == _PACKAGES
+    return path.suffix not in suffixes or _only_declares(path)
 
 
 def _is_folder(path: Path) -> bool:
@@ -213,7 +224,24 @@ def _add(
 
 
 def _read(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
-    """Read one worker; returns it with what looks like a slip in its config."""
+    """Read one worker; returns it with what looks like a slip in its config.
+
+    Whatever a file makes its reader raise is a problem of that file and of no other.
+
+    Raises:
+        WorkerLoadError: It cannot be used.
+    """
+    try:
+        return _read_any(path, project)
+    except WorkerLoadError:
+        raise
+    except OSError as error:
+        raise WorkerLoadError(path, f"cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # noqa: BLE001 codecs, parsers and grammars are not ours
+        raise WorkerLoadError(path, f"cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _read_any(path: Path, project: _Project) -> tuple[WorkerEntry, list[Problem]]:
     settings = project.settings
     name, runtime = path.stem, project.claimed_by(path)
     _refuse_name(path, name, runtime)

@@ -6,7 +6,6 @@ A language that this package cannot read cannot state it in the file without run
 from __future__ import annotations
 
 import json
-import stat
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nuxt_queue.errors import WorkerLoadError
+from nuxt_queue.registry.files import file_bytes
 
 __all__ = ["SUFFIXES", "Sidecar", "read_sidecar"]
 
@@ -42,7 +42,7 @@ def read_sidecar(worker: Path) -> Sidecar:
         WorkerLoadError: There is none, or there are two; or it cannot be read.
     """
     if not worker.is_file():
-        reason = "is no regular file" if worker.exists() else "does not exist"
+        reason = "is not a regular file" if worker.exists() else "does not exist"
         raise WorkerLoadError(worker, reason)
     beside = [worker.with_name(worker.name + suffix) for suffix in SUFFIXES]
     found = [file for file in beside if file.exists()]
@@ -63,16 +63,11 @@ def read_sidecar(worker: Path) -> Sidecar:
 
 def _read(worker: Path, file: Path) -> Any:
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
-            raise WorkerLoadError(worker, f"{file.name} is no regular file")
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise WorkerLoadError(worker, f"{file.name} cannot be read: {error.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise WorkerLoadError(worker, f"{file.name} is larger than {_MAX_BYTES // 2**20} MiB")
+        data = file_bytes(file, _MAX_BYTES)
+    except WorkerLoadError as error:
+        raise WorkerLoadError(worker, f"{file.name} {error.reason}") from None
     try:
         return _READERS[file.suffix](data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         what = file.suffix[1:].upper()
-        raise WorkerLoadError(worker, f"{file.name} is no {what}: {error}") from None
+        raise WorkerLoadError(worker, f"{file.name} is not valid {what}: {error}") from None

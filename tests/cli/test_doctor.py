@@ -99,7 +99,7 @@ def test_workers_that_cannot_be_used_are_named_with_the_reason(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("[tool.nuxt-queue\n", "is no TOML"),
+        ("[tool.nuxt-queue\n", "is not valid TOML"),
         ('[tool.nuxt-queue]\nbackend = "mysql"\n', 'backend is "mysql"; expected "memory", "file"'),
         ('[tool.nuxt-queue]\ndata_directory = "x"\n', "did you mean data_dir?"),
         ("[tool.nuxt-queue]\ndata_dir = 3\n", "data_dir is 3; expected a folder"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -19,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from nuxt_queue.app import open_app
+from nuxt_queue.cli.serve import _reloading
 from tests.cli.conftest import WAIT_S, Project, Server, json_lines
 
 STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
@@ -353,6 +356,42 @@ def test_a_folder_that_another_takes_the_place_of_is_watched_on(project: Project
         other.rename(project.workers)
         project.write("third")
         server.line("third.py is served")
+
+
+def test_an_odd_file_that_is_saved_meanwhile_does_not_end_the_watching(project: Project) -> None:
+    project.write("greet")
+    with project.serving("--plain") as server:
+        server.line("serving 1 worker")
+        (project.workers / "odd.py").write_text("# coding: punycode\nx = 1\n", "utf-8")
+        server.line("odd.py: ")
+        project.write("again")
+        server.line("again.py is served")
+
+
+@pytest.mark.parametrize("broken", ["watchfiles.awatch", "nuxt_queue.registrations.scan"])
+async def test_whatever_the_watching_raises_it_goes_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    project.write("greet")
+    said = asyncio.Queue[str]()
+
+    class Notes:
+        def note(self, message: str, *, is_bad: bool = False) -> None:  # noqa: ARG002 as a display
+            said.put_nowait(message)
+
+    def surprise(*_: object, **__: object) -> None:
+        raise LookupError("a surprise")
+
+    monkeypatch.setattr("nuxt_queue.cli.serve._READ_S", 0.01)
+    async with open_app(project.workers) as app, _reloading(app, Notes()):  # type: ignore[arg-type]
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, surprise)
+            project.write("again")
+            while "a surprise" not in await asyncio.wait_for(said.get(), WAIT_S):
+                pass
+        project.write("third")
+        while "third.py is served" not in await asyncio.wait_for(said.get(), WAIT_S):
+            pass
 
 
 def test_a_file_that_is_taken_away_is_told_and_nothing_is_lost_silently(project: Project) -> None:

@@ -173,8 +173,8 @@ def test_a_wrong_setting_is_refused_with_file_path_value_and_fix(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"tool = [", " is no TOML: "),
-        (b"name = '\xff'", " is no TOML: "),
+        (b"tool = [", " is not valid TOML: "),
+        (b"name = '\xff'", " is not valid TOML: "),
         (b"tool = {nuxt-queue = 3}", " [tool.nuxt-queue] is no table; write its keys below"),
         (b"tool = 3", None),
     ],

@@ -121,7 +121,7 @@ WRONG = {
     'magics = { keep_body = ["%x"] }': "expected a list of cell magics such as",
     'magics = { drop = ["%x"], refuse = ["%x"] }': 'magics names "%x" in two lists; keep one',
     "magics = 3": "export.magics is 3; expected a table",
-    "magics = {": "is no TOML",
+    "magics = {": "is not valid TOML",
 }
 
 

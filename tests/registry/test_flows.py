@@ -52,16 +52,17 @@ def test_a_step_has_what_its_worker_says_of_its_jobs(tmp_path: Path) -> None:
     assert step.job_options == {"attempts": 3, "backoff": {"type": "fixed", "delay": 5}}
 
 
-def test_a_flow_without_an_entry_is_a_problem_and_no_flow(tmp_path: Path) -> None:
+def test_a_flow_without_an_entry_here_is_a_warning_and_no_flow(tmp_path: Path) -> None:
     path = worker(tmp_path, "train", role="step", subscribes=["step:train"])
     found = scan(tmp_path)
     assert found.flows() == {}
-    assert found.problems == [
+    assert found.problems == []
+    assert found.warnings == [
         Problem(
             path,
             None,
-            'flow "f" has no entry, so nothing can start it; give one of its workers'
-            ' "role": "entry"',
+            'flow "f" has no entry here, so it is started where its entry is; without one, give'
+            ' one of its workers "role": "entry"',
         )
     ]
 

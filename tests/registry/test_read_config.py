@@ -177,9 +177,9 @@ def test_names_doubled_again_and_again_do_not_fill_the_memory(tmp_path: Path) ->
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
-    assert refusal(tmp_path / "pipe.py").reason == "is no regular file"
+    assert refusal(tmp_path / "pipe.py").reason == "is not a regular file"
     assert refusal(tmp_path / "gone.py").reason == "cannot be read: No such file or directory"
-    assert refusal(tmp_path).reason == "is no regular file"
+    assert refusal(tmp_path).reason == "is not a regular file"
 
 
 def test_nothing_of_the_file_is_run() -> None:

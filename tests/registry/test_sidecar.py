@@ -62,10 +62,10 @@ def test_a_config_may_name_another_runtime_of_the_project(
     ("name", "config", "kind", "says"),
     [
         ("a.pl", None, "", "has no config; state one in a.pl.toml beside it, for example queue.n"),
-        ("a.pl", "queue = [", "toml", "a.pl.toml is no TOML: "),
-        ("a.pl", "{", "json", "a.pl.json is no JSON: "),
+        ("a.pl", "queue = [", "toml", "a.pl.toml is not valid TOML: "),
+        ("a.pl", "{", "json", "a.pl.json is not valid JSON: "),
         ("a.pl", "[1]", "json", "a.pl.json holds no object; write one with its config"),
-        ("a.pl", "[" * 100_000, "json", "a.pl.json is no JSON: "),
+        ("a.pl", "[" * 100_000, "json", "a.pl.json is not valid JSON: "),
         ("a.pl", " " * 2**21, "json", "a.pl.json is larger than 1 MiB"),
         ("a.pl", "concurency = 2", "toml", "a.pl.toml: config.concurency is no known key; did you"),
         ("a.pl", 'queue = "a:b"', "toml", 'a.pl.toml: config.queue.name is "a:b"; expected a name'),
@@ -101,7 +101,7 @@ def test_two_configs_are_one_too_many(tmp_path: Path, project: ProjectConfig) ->
 
 def test_a_pipe_or_a_folder_is_not_read(tmp_path: Path, project: ProjectConfig) -> None:
     (tmp_path / "a.pl.toml").mkdir()
-    with pytest.raises(WorkerLoadError, match="is no regular file"):
+    with pytest.raises(WorkerLoadError, match="is not a regular file"):
         read_worker(worker(tmp_path, "a.pl", None), settings=project)
     with pytest.raises(WorkerLoadError, match="does not exist"):
         read_worker(tmp_path / "nope.pl", settings=project)
