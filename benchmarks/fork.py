@@ -33,7 +33,6 @@ from nuxt_queue.services.state import MemoryStateStore
 
 WORKER = "import pandas\ndef handler(job, ctx):\n    return 1\n"
 TOLD = {"NUXT_QUEUE_CHILD_PROCESS": "1", "NQ_RPC_FRAMING": "lines"}
-MARK = {"NQ_COOKIE": "benchmark.1"}
 ROUNDS = 25
 PAUSE_S = 0.02  # before each: while a queue is not full there is time to make a copy ahead
 COPIES = 1_000
@@ -52,7 +51,7 @@ class Copies:
         """Have a copy made; it waits for its job."""
         (its_requests, requests), (answers, its_answers) = os.pipe(), os.pipe()
         folder = str(self._worker.parent)
-        what = {"worker": str(self._worker), "cwd": folder, "env": {**TOLD, **MARK}}
+        what = {"worker": str(self._worker), "cwd": folder, "env": TOLD}
         pid = self._ask(what, its_requests, its_answers, 2, 2)["pid"]
         os.close(its_requests)
         os.close(its_answers)
@@ -90,7 +89,7 @@ def fork_server(worker: Path) -> Iterator[Copies]:
     wire = {"NQ_WIRE_FDS": f"{unused[0]},{unused[1]}"}
     server = subprocess.Popen(
         [sys.executable, "-P", str(FORK_SERVER), str(theirs.fileno()), "pandas"],
-        env={**clean_environment(), **MARK, **wire},
+        env={**clean_environment(), **wire},
         pass_fds=(theirs.fileno(), *unused),
     )
     for fd in unused:

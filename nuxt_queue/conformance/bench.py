@@ -56,10 +56,7 @@ class Bench:
         if plain or not framed:
             del environment[methods.ENV_FRAMING]
         if plain:
-            without = [
-                n for name in (methods.ENV_STDOUT_FD, methods.ENV_COOKIE) for n in ("-u", name)
-            ]
-            argv = (shutil.which("env") or "/usr/bin/env", *without, *argv)
+            argv = (shutil.which("env") or "/usr/bin/env", "-u", methods.ENV_STDOUT_FD, *argv)
         launch = Launch(argv, environment, Path.cwd())
         async with open_session(
             launch, wait_s=self.wait_s, exit_s=self.exit_s, hold=hold

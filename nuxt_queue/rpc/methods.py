@@ -56,5 +56,3 @@ ENV_REUSE = "NQ_REUSE"
 ENV_STDOUT_FD = "NQ_STDOUT_FD"
 # "<read>,<write>": the descriptors of the wire, when it is not on stdin and stdout.
 ENV_WIRE_FDS = "NQ_WIRE_FDS"
-# "<parent>.<process>": marks a worker's process and whatever it starts, so that it can be found.
-ENV_COOKIE = "NQ_COOKIE"

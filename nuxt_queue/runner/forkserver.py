@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
 _READY_S = 120.0  # to import what jobs need, on a slow disk too; then it has hung
 _ANSWER_S = 20.0  # to make a copy, or to reap one; then it is stuck, and is killed
 _MESSAGE_BYTES = 1 << 17
-_ROOM = 24  # characters by which the mark of a copy may be longer than the server's
 _TIMEOUTS = Timeouts(exit_s=1.0, close_s=0.1, term_s=0.1, drain_s=0.1)  # it has nothing to save
 
 
@@ -90,14 +89,14 @@ class ForkServer:
             _log.warning("fork server %d: %s", process.pid, problem)
         return self
 
-    async def fork(self, launch: Launch, marks: Mapping[str, str], ends: Ends) -> Leader:
+    async def fork(self, launch: Launch, ends: Ends) -> Leader:
         """Have a copy made that runs a worker once it has been sent a byte.
 
         Raises:
             OSError: If it could not be made.
         """
         env = {name: launch.env[name] for name in (methods.ENV_CHILD, methods.ENV_FRAMING)}
-        told = {"worker": launch.argv[-1], "cwd": str(launch.cwd), "env": {**env, **marks}}
+        told = {"worker": launch.argv[-1], "cwd": str(launch.cwd), "env": env}
         pipes = (ends.requests, ends.answers, ends.printed, ends.complaints)
         answer = await self._ask(told, *(pipe.fileno() for pipe in pipes))
         if "errno" in answer:
@@ -234,8 +233,8 @@ class _LastWords:
         """Drop it."""
 
 
-async def _begin(launch: Launch, control: int, marks: Mapping[str, str], ends: Ends) -> Leader:
-    """Start the server's process, with room in its environment for the marks of its copies."""
+async def _begin(launch: Launch, control: int, ends: Ends) -> Leader:
+    """Start the server's process."""
     hidden = (methods.ENV_CHILD, methods.ENV_FRAMING)  # it is no worker, its copies are
     server = replace(
         launch,
@@ -244,5 +243,4 @@ async def _begin(launch: Launch, control: int, marks: Mapping[str, str], ends: E
         limits=Limits(),
         private_wire=True,
     )
-    padded = {name: mark.ljust(len(mark) + _ROOM, ":") for name, mark in marks.items()}
-    return await spawn(server, padded, ends, (control,))
+    return await spawn(server, ends, (control,))

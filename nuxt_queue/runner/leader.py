@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import IO, Protocol
 
@@ -57,8 +57,8 @@ class Ends:
     complaints: IO[bytes]
 
 
-Begin = Callable[[Mapping[str, str], Ends], Awaitable[Leader]]
-"""Starts a process that has a mark in its environment; raises OSError if it cannot be started."""
+Begin = Callable[[Ends], Awaitable[Leader]]
+"""Starts a process; raises OSError if it cannot be started."""
 
 
 class _Spawned:
@@ -79,19 +79,15 @@ class _Spawned:
         return reaped
 
 
-async def spawn(
-    launch: Launch, marks: Mapping[str, str], ends: Ends, passed: tuple[int, ...] = ()
-) -> Leader:
+async def spawn(launch: Launch, ends: Ends, passed: tuple[int, ...] = ()) -> Leader:
     """Start a process with its ends of the pipes, and of what else is `passed` to it.
 
     It blocks for the fork only, and must run in the loop's own thread.
     """
-    return _Spawned(_popen(launch, marks, ends, passed))
+    return _Spawned(_popen(launch, ends, passed))
 
 
-def _popen(
-    launch: Launch, marks: Mapping[str, str], ends: Ends, passed: tuple[int, ...]
-) -> subprocess.Popen[bytes]:
+def _popen(launch: Launch, ends: Ends, passed: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """Start it, without a shell and a preexec_fn: both run code between fork and exec."""
     if launch.private_wire:
         stdin, stdout = None, ends.printed
@@ -107,7 +103,7 @@ def _popen(
         stdout=stdout,
         stderr=ends.complaints,
         pass_fds=passed,
-        env={**launch.env, **marks, **told},
+        env={**launch.env, **told},
         cwd=launch.cwd,
         start_new_session=True,
     )

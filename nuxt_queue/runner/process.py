@@ -16,8 +16,8 @@ from typing import IO, Protocol
 
 from nuxt_queue.runner.leader import Begin, Ends, Leader
 from nuxt_queue.runner.lines import Lines
-from nuxt_queue.runner.reaper import marked, reaper
-from nuxt_queue.runner.sweep import kill_marked
+from nuxt_queue.runner.reaper import reaper
+from nuxt_queue.runner.sweep import kill_marked, put_mark
 
 __all__ = ["ChildProcess", "Listener", "Timeouts", "describe_exit"]
 
@@ -63,13 +63,13 @@ class ChildProcess:
 
     Attributes:
         pid: Its process id, which is its group's id too.
-        mark: What it and everything it starts has in its environment.
+        mark: What it and everything it starts carries.
         exited: Settles with the exit code, negative for a signal, None if nobody knows it, once the
             child has ended; its group, and whatever carries its mark, has been killed by then.
         listener: Who gets its lines; a process that runs one job after another changes it.
     """
 
-    def __init__(self, leader: Leader, mark: str, listener: Listener, timeouts: Timeouts) -> None:
+    def __init__(self, leader: Leader, mark: int, listener: Listener, timeouts: Timeouts) -> None:
         self._leader, self._timeouts = leader, timeouts
         self.listener = listener
         self.pid, self.mark = leader.pid, mark
@@ -91,7 +91,7 @@ class ChildProcess:
         """Start a child in a process group of its own.
 
         Args:
-            begin: Starts it with its mark and its ends of the pipes.
+            begin: Starts it with its ends of the pipes.
             listener: Who gets its lines.
             max_message: The longest line of the protocol, in bytes.
             timeouts: The steps of its end.
@@ -106,7 +106,8 @@ class ChildProcess:
             stderr, complaints = _pipe(ours, theirs)
             reaper().start()  # before there is a child, which must not be left when this fails
             mark = reaper().new_mark()
-            leader = await begin(marked(mark), Ends(requests, answers, printed, complaints))
+            leader = await begin(Ends(requests, answers, printed, complaints))
+            put_mark(leader.pid, mark)
             theirs.close()
             self = cls(leader, mark, listener, timeouts)
             try:
@@ -245,13 +246,14 @@ class ChildProcess:
         reaped = self._leader.reap()
         reaped.add_done_callback(lambda _: reaper().remove(self.pid))
         # In a thread: what has been killed may take its time to go.
+        mark = range(self.mark, self.mark + 1)
         try:
             swept: asyncio.Future[int] = asyncio.get_running_loop().run_in_executor(
-                None, kill_marked, self.mark
+                None, kill_marked, mark
             )
         except RuntimeError:  # the system has no thread left
             swept = asyncio.get_running_loop().create_future()
-            swept.set_result(kill_marked(self.mark))
+            swept.set_result(kill_marked(mark))
 
         def ended(_: object) -> None:
             if not self.exited.done():

@@ -11,15 +11,14 @@ import atexit
 import contextlib
 import itertools
 import os
-import secrets
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-from nuxt_queue.rpc import methods
+from nuxt_queue.runner.sweep import new_marks
 
-__all__ = ["Reaper", "marked", "reaper"]
+__all__ = ["Reaper", "reaper"]
 
 _END_S = 5.0  # for the reaper to end; it does so at once
 _SCRIPT = Path(__file__).with_name("sweep.py")
@@ -29,13 +28,16 @@ class Reaper:
     """This process's workers, as told to the process that outlives it.
 
     The reaper is started with the first worker, and again if somebody has killed it.
+
+    Attributes:
+        marks: What its workers are marked with, all of them.
     """
 
     def __init__(self, inherited: Reaper | None = None) -> None:
         self._inherited = inherited  # of the process that this one is a copy of; not ours to end
         self._pid = os.getpid()
-        self._mark = f"{self._pid}-{secrets.token_hex(8)}"
-        self._counter = itertools.count(1)
+        self.marks = new_marks()
+        self._unused = itertools.cycle(self.marks)
         self._groups: set[int] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -50,9 +52,9 @@ class Reaper:
         """The reaper's process id; None when it does not run."""
         return self._process.pid if self._process else None
 
-    def new_mark(self) -> str:
-        """Return a mark for one worker; the reaper knows all of them by their beginning."""
-        return f"{self._mark}.{next(self._counter)}"
+    def new_mark(self) -> int:
+        """Return a mark for one worker."""
+        return next(self._unused)
 
     def start(self) -> None:
         """Start the reaper now; the first worker would."""
@@ -100,7 +102,7 @@ class Reaper:
 
     def _start(self) -> None:
         self._process = process = subprocess.Popen(  # noqa: S603 this package's own file
-            [sys.executable, "-I", "-S", str(_SCRIPT), str(self._pid), self._mark],
+            [sys.executable, "-I", "-S", str(_SCRIPT), str(self._pid), str(self.marks[0])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -121,12 +123,6 @@ class Reaper:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def marked(mark: str) -> dict[str, str]:
-    """Return the environment that marks a worker, inside the mark of the one that starts it."""
-    outer = os.environ.get(methods.ENV_COOKIE)
-    return {methods.ENV_COOKIE: f"{outer}:{mark}" if outer else mark}
 
 
 _mine: Reaper | None = None

@@ -1,12 +1,15 @@
-"""Finds the processes of a job by a mark in their environment, and kills them.
+"""Finds the processes of a job by a mark in their resource limits, and kills them.
 
-A process group ends at `setsid`, a parent's children at a double fork; the environment is handed
-down through both.  Every worker is started with a mark of its own in `NQ_COOKIE`, and what carries
-the mark belongs to the job.  Linux only: elsewhere nothing is found.
+A process group ends at `setsid`, a parent's children at a double fork; an environment can be
+cleared, overwritten (`setproctitle`) or unreadable.  Resource limits are inherited through all of
+these and can be read of every process that we may kill.  Two of them are no longer enforced by
+Linux: the number of file locks and the size in memory.  Each worker gets a number of its own there,
+its mark, and every process that has the mark belongs to the job.  Linux only: elsewhere nothing is
+found.
 
 Run as a script this is the reaper: it waits for its parent to die, however it dies, and then kills
-whatever carries the parent's mark.  Standard library only, and little of it: it stays in memory as
-long as its parent.
+whatever carries one of the parent's marks.  Standard library only, and little of it: it stays in
+memory as long as its parent.
 """
 
 from __future__ import annotations
@@ -14,49 +17,102 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import select
 import signal
 import sys
 import time
 
-__all__ = ["kill_group", "kill_marked"]
+__all__ = ["kill_group", "kill_marked", "marks_of", "new_marks", "put_mark"]
 
-_COOKIE = b"NQ_COOKIE="
+_RLIMIT_LOCKS = 10  # which the module has no name for
+_CARRIERS = (
+    {_RLIMIT_LOCKS: b"Max file locks", resource.RLIMIT_RSS: b"Max resident set"}
+    if hasattr(resource, "prlimit")
+    else {}
+)
+_MARKS = 1 << 26  # of one process
+_LOWEST = 1 << 50  # below it a limit is somebody's limit
+_HIGHEST = 1 << 62
 _END = b"."  # what a parent says that ends in good order
-_KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD in the flags of /proc/<pid>/stat
-_BLANK_S = 0.05  # how long a process may take to get its environment; one that has none is known
-_known_blank: set[str] = set()
 _ROUND_S = 0.002  # between two looks: a process that was killed takes a moment to go
 
 
-def kill_marked(mark: str, within_s: float = 2.0) -> int:
-    """Kill every process that carries a mark, and what they start meanwhile.
+def new_marks() -> range:
+    """Return the marks for this process's workers: lower than those that it has itself.
+
+    A job may run jobs of its own, whose processes have the marks of both; a limit can be lowered
+    and not raised.
+    """
+    ceiling = min(marks_of(os.getpid()), default=_HIGHEST) // _MARKS
+    block = ceiling // 2 + int.from_bytes(os.urandom(8), "big") % (ceiling - ceiling // 2)
+    return range(block * _MARKS, (block + 1) * _MARKS)
+
+
+def put_mark(pid: int, mark: int) -> None:
+    """Mark a process that has just been started, and everything that it starts from now on.
+
+    It also gets the marks of this process.  Nothing happens if it has ended or is another user's.
+    """
+    marks = [mark, *sorted(marks_of(os.getpid()))]
+    for carrier in _CARRIERS:
+        with contextlib.suppress(OSError, ValueError):
+            ceiling = resource.prlimit(pid, carrier)[1]
+            if marks and (ceiling == resource.RLIM_INFINITY or ceiling > _LOWEST):
+                soft, *rest = marks[:2]
+                resource.prlimit(pid, carrier, (soft, rest[0] if rest else ceiling))
+                del marks[:2]
+
+
+def marks_of(pid: int) -> set[int]:
+    """Return a process's marks; none if it has ended or we may not kill it."""
+    try:
+        limits = [limit for carrier in _CARRIERS for limit in resource.prlimit(pid, carrier)]
+    except PermissionError:  # another user's, or set-group-id as ssh-agent is
+        limits = _read_limits(pid)
+    except OSError:
+        return set()
+    return {limit for limit in limits if limit > _LOWEST}
+
+
+def kill_marked(marks: range, within_s: float = 2.0) -> int:
+    """Kill every process that carries one of the marks, and what they start meanwhile.
 
     Args:
-        mark: One worker's, or the part before the dot that all workers of a parent share.
+        marks: One worker's, or all that a parent gives.
         within_s: Seconds to look again for, until none is left.
 
     Returns:
         How many there were.
     """
     killed: set[int] = set()
-    blank: set[str] = set()
     begun = time.monotonic()
     while True:
-        is_whole = True
         try:
-            found, blank = _look(mark.encode())
+            found = marked(marks)
             for pid in found:
-                _kill(pid, mark.encode())
+                _kill(pid, marks)
             killed.update(found)
-        except _ShortError:  # what was not seen may carry the mark
-            is_whole = False
-        passed = time.monotonic() - begun
-        if passed > _BLANK_S:
-            _known_blank.update(blank)
-        if passed > within_s or (is_whole and not (found or blank - _known_blank)):
+            is_over = not found
+        except _ShortError:  # what was not seen may be marked
+            is_over = False
+        if is_over or time.monotonic() - begun > within_s:
             return len(killed)
         time.sleep(_ROUND_S)
+
+
+def marked(marks: range) -> list[int]:
+    """Return the processes that carry one of the marks, but for those that have ended."""
+    try:
+        names = os.listdir("/proc")  # noqa: PTH208 pathlib would stay in memory with the reaper
+    except OSError as error:  # no such thing here
+        _raise_if_short(error)
+        return []
+    return [
+        int(name)
+        for name in names
+        if name.isdigit() and _carries(int(name), marks) and not _has_ended(name)
+    ]
 
 
 def kill_group(pgid: int) -> None:
@@ -68,59 +124,42 @@ def kill_group(pgid: int) -> None:
             return
 
 
-def _look(mark: bytes) -> tuple[list[int], set[str]]:
-    """Return the processes that carry a mark, and those of which it cannot be told yet."""
+def _carries(pid: int, marks: range) -> bool:
+    return any(mark in marks for mark in marks_of(pid))
+
+
+def _read_limits(pid: int) -> list[int]:
+    """Read the limits of a process that we may kill, though it has another group or user too."""
     try:
-        names = os.listdir("/proc")  # noqa: PTH208 pathlib would stay in memory with the reaper
-    except OSError as error:  # no such thing here
-        _raise_if_short(error)
-        return [], set()
-    found: list[int] = []
-    blank: set[str] = set()
-    for name in names:
-        if name.isdigit():
-            environment = _read(f"/proc/{name}/environ")
-            if environment and _COOKIE in environment and _names(environment, mark):
-                found.append(int(name))
-            elif environment == b"" and (which := _starting(name)):
-                blank.add(which)
-    return found, blank
+        os.kill(pid, 0)
+    except OSError:
+        return []
+    lines = _read(f"/proc/{pid}/limits").splitlines()
+    return [
+        int(word)
+        for line in lines
+        for name in _CARRIERS.values()
+        if line.startswith(name)
+        for word in line[len(name) :].split()
+        if word.isdigit()
+    ]
 
 
-def _names(environment: bytes, mark: bytes) -> bool:
-    return any(
-        one == mark or one.startswith(mark + b".")
-        for entry in environment.split(b"\0")
-        if entry.startswith(_COOKIE)
-        for one in entry[len(_COOKIE) :].split(b":")
-    )
+def _has_ended(name: str) -> bool:
+    """Tell whether a process is gone, but for an entry that its parent has not removed."""
+    return _read(f"/proc/{name}/stat").rpartition(b")")[2].split()[:1] in ([], [b"Z"], [b"X"])
 
 
-def _starting(name: str) -> str | None:
-    """Say which process has no environment, unless it is a zombie or the kernel's.
-
-    Half-way through `exec` a process has none; it will, or it was started without one.
-    """
-    stat = _read(f"/proc/{name}/stat")
-    if not stat:
-        return None
-    state, *fields = stat.rpartition(b")")[2].split()
-    flags, started = int(fields[5]), fields[18]
-    if state in b"ZX" or flags & _KERNEL_THREAD:
-        return None
-    return f"{name} {started.decode()}"
-
-
-def _read(path: str) -> bytes | None:
+def _read(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY)
     except OSError as error:  # gone, or not ours
         _raise_if_short(error)
-        return None
+        return b""
     try:
-        return os.read(fd, 1 << 20)
+        return os.read(fd, 1 << 16)
     except OSError:
-        return None
+        return b""
     finally:
         os.close(fd)
 
@@ -134,16 +173,15 @@ def _raise_if_short(error: OSError) -> None:
         raise _ShortError
 
 
-def _kill(pid: int, mark: bytes) -> None:
-    """Kill a process that still carries the mark; its number may have passed to another."""
+def _kill(pid: int, marks: range) -> None:
+    """Kill a process that still carries a mark; its number may have passed to another."""
     try:
         handle = os.pidfd_open(pid)
     except OSError as error:
         _raise_if_short(error)
         return
     try:
-        environment = _read(f"/proc/{pid}/environ")
-        if pid != os.getpid() and environment and _names(environment, mark):
+        if pid != os.getpid() and _carries(pid, marks):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     except OSError:  # gone, or another user's
         pass
@@ -181,7 +219,8 @@ def _main() -> None:
     _wait_for_end(int(sys.argv[1]), groups)
     for pgid in groups:
         kill_group(pgid)
-    kill_marked(sys.argv[2])
+    first = int(sys.argv[2])
+    kill_marked(range(first, first + _MARKS))
 
 
 if __name__ == "__main__":

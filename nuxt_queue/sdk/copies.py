@@ -5,8 +5,8 @@ ever in the copy.  It is told what to do over a socket, a message at a time, and
 ends of the pipes with the message:
 
 ```
--> {"worker": "/w/a.py", "cwd": "/w", "env": {"NQ_COOKIE": ...}} and four descriptors
-<- {"pid": 7}     it leads a session, carries its mark, and waits for a byte before it begins
+-> {"worker": "/w/a.py", "cwd": "/w", "env": {...}} and four descriptors
+<- {"pid": 7}     it leads a session and waits for a byte before it begins
 -> {"reap": 7}    the parent has seen its end
 <- {"returncode": 0}
 ```
@@ -41,7 +41,6 @@ __all__ = ["run_and_end", "serve"]
 _LATER = ("nuxt_queue.rpc.forms", "nuxt_queue.sdk.failures", "nuxt_queue.sdk.loop")
 _MESSAGE_BYTES = 1 << 17
 _ENDS = 4  # requests, answers, stdout, stderr
-_ENV_START = 47  # of the fields of /proc/self/stat that follow the name: where the environment is
 # A stop of the whole service signals every process of it: the server ends with its parent.
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What holds data back, the outer ones first: text over bytes, compressed over plain.
@@ -75,7 +74,6 @@ def serve(control_fd: int, preload: Sequence[str]) -> str:
     problems = [
         problem for name in (*_LATER, *preload) if (problem := _load(name))
     ] + _lost_threads()
-    mark = _Mark()
     gc.collect()
     gc.freeze()  # so that collecting in a copy does not touch, and so copy, the server's memory
     for stream in (sys.stdout, sys.stderr):  # else each copy would print it
@@ -86,7 +84,7 @@ def serve(control_fd: int, preload: Sequence[str]) -> str:
         if not message:
             os._exit(0)
         request = json.loads(message)
-        answer = _reap(request["reap"]) if "reap" in request else _fork(request, mark)
+        answer = _reap(request["reap"]) if "reap" in request else _fork()
         if answer is None:
             control.close()
             return _become(request, ends, dispositions)
@@ -115,8 +113,8 @@ def _reap(pid: int) -> dict[str, Any]:
     return {"returncode": os.waitstatus_to_exitcode(status)}
 
 
-def _fork(request: dict[str, Any], mark: _Mark) -> dict[str, Any] | None:
-    """Make a copy that leads a session and carries its mark; None in the copy."""
+def _fork() -> dict[str, Any] | None:
+    """Make a copy that leads a session; None in the copy."""
     ready, is_ready = os.pipe()
     try:
         pid = os.fork()
@@ -127,7 +125,6 @@ def _fork(request: dict[str, Any], mark: _Mark) -> dict[str, Any] | None:
     if pid == 0:
         os.close(ready)
         os.setsid()
-        mark.write(request["env"][methods.ENV_COOKIE])
         os.close(is_ready)
         return None
     os.close(is_ready)
@@ -162,32 +159,6 @@ def _seed() -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
-
-
-class _Mark:
-    """The mark in the environment that `/proc` shows of a process.
-
-    That is the memory which the process was started with, whatever it has set since.  A copy has
-    the server's, and would be taken for it, as would everything that it forks: so it writes its own
-    mark in that place.
-    """
-
-    def __init__(self) -> None:
-        with open("/proc/self/environ", "rb") as file:
-            block = file.read()
-        with open("/proc/self/stat", "rb") as file:
-            start = int(file.read().rpartition(b")")[2].split()[_ENV_START])
-        name = f"{methods.ENV_COOKIE}=".encode()
-        before, _, rest = (b"\0" + block).partition(b"\0" + name)
-        self._address = start + len(before) + len(name)
-        self._size = len(rest.partition(b"\0")[0])
-        self.write(os.environ[methods.ENV_COOKIE])  # what cannot be done fails here, and not a job
-
-    def write(self, mark: str) -> None:
-        """Write a mark that is not longer than the server's own."""
-        memory = os.open("/proc/self/mem", os.O_WRONLY)
-        os.pwrite(memory, mark.encode().ljust(self._size, b":"), self._address)
-        os.close(memory)
 
 
 def run_and_end(run: Callable[[str], None], worker: str) -> None:

@@ -2,7 +2,8 @@
 
 `python parent_with_jobs.py COUNT [--node | --copies | --fork FOLDER]`: COUNT jobs of each kind;
 with `--node` of one kind in JavaScript, with `--copies` in copies of a fork server, with `--fork` a
-copy of it stays behind that holds every pipe.  Prints its mark when all of them work, and waits.
+copy of it stays behind that holds every pipe.  Prints the first of its marks when all of them work,
+and waits.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ async def main(count: int) -> None:
     elif "--fork" in sys.argv:
         time.sleep(60)  # noqa: ASYNC251 the copy has no loop to keep
         os._exit(0)
-    print(reaper().new_mark().partition(".")[0], flush=True)
+    print(reaper().marks[0], flush=True)
     await asyncio.wait(jobs)
 
 

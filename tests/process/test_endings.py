@@ -7,7 +7,9 @@ import contextlib
 import gc
 import os
 import signal
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,40 @@ from nuxt_queue.runner import Timeouts
 from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WAIT_S, Host, is_alive, settled
 
 HOSTS = BOTH_WAYS
+
+HIDES = """
+import ctypes, os, subprocess, time
+
+def undumpable(write):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+            os.write(write, str(os.getpid()).encode())
+            os.closerange(0, 256)
+            time.sleep(60)
+        os._exit(0)
+    os.wait()
+
+def handler(job, ctx):
+    folder = job["data"]["folder"]
+    if job["data"]["who"] == "unprivileged" and os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    pidfile = os.path.join(folder, "pid")
+    options = f"--daemonize yes --port 0 --unixsocket {folder}/s --dir {folder}"
+    subprocess.run(["redis-server", *options.split(), "--pidfile", pidfile], check=True)
+    while not os.path.exists(pidfile) or not open(pidfile).read().strip():
+        time.sleep(0.01)
+    ctx.state.set("redis-server", int(open(pidfile).read()))
+    read, write = os.pipe()
+    undumpable(write)
+    ctx.state.set("undumpable", int(os.read(read, 20)))
+    bare = ["env", "-i", "setsid", "sh", "-c", "echo $$; exec sleep 60"]
+    process = subprocess.Popen(bare, stdout=subprocess.PIPE)
+    ctx.state.set("env -i", int(process.stdout.readline()))
+"""
 
 
 @pytest.mark.parametrize("way", ["sleep", "loop", "regex", "coroutine"])
@@ -126,6 +162,19 @@ async def test_a_process_that_cleared_its_environment_and_stayed_in_its_group_is
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("who", ["as we are", "unprivileged"])
+async def test_a_daemon_that_hides_its_environment_is_found_and_ended(host: Host, who: str) -> None:
+    """Redis overwrites its environment with its title; ssh-agent's cannot be read."""
+    worker = host.folder / "starts_daemons.py"
+    worker.write_text(HIDES)
+    with tempfile.TemporaryDirectory() as folder:  # in a folder that another user can enter
+        Path(folder).chmod(0o777)
+        await host.run(worker, {"who": who, "folder": folder}, timeouts=QUICK)
+    hidden = await host.state.all("run1")
+    assert set(hidden) == {"redis-server", "undumpable", "env -i"}
+    assert {name for name, pid in hidden.items() if is_alive(pid)} == set()
 
 
 @pytest.mark.parametrize("ending", ["return", "die"])

@@ -16,7 +16,7 @@ from nuxt_queue.app import open_app
 from nuxt_queue.errors import ConfigError, HandlerError, WorkerCrashedError, WorkerStartError
 from nuxt_queue.runner import ChildProcessRunner
 from nuxt_queue.runner.forked import ForkedProcesses
-from nuxt_queue.runner.sweep import kill_marked
+from nuxt_queue.runner.sweep import kill_marked, marks_of
 from nuxt_queue.services.scope import Scope
 from tests.process.conftest import QUICK, WAIT_S, WORKERS, Host, children, is_alive, settled
 from tests.process.test_parent_death import survivors_of_a_killed_parent
@@ -391,22 +391,22 @@ async def test_what_escaped_from_one_job_is_not_taken_for_another_s(host: Host) 
 
 
 async def test_a_mark_of_a_copy_kills_neither_its_server_nor_other_copies(host: Host) -> None:
-    """All of them were started with one environment."""
-    marks: asyncio.Queue[str] = asyncio.Queue()
-    host.on("log", lambda data: marks.put_nowait(data["message"]))
+    """All of them are made by one server, which has a mark too."""
+    pids: asyncio.Queue[str] = asyncio.Queue()
+    host.on("log", lambda data: pids.put_nowait(data["message"]))
     text = (
         "import os, time\n"
         "def handler(job, ctx):\n"
-        "    ctx.logger.info(os.environ['NQ_COOKIE'])\n"
+        "    ctx.logger.info(str(os.getpid()))\n"
         "    while not os.path.exists('go'): time.sleep(0.01)\n"
         "    return 'went on'\n"
     )
     runner = host.runner(worker(host, text))
     one = running(host, runner, None, 1)
-    mark = await asyncio.wait_for(marks.get(), WAIT_S)
+    mark = min(marks_of(int(await asyncio.wait_for(pids.get(), WAIT_S))))
     two = running(host, runner, None, 2)
-    await asyncio.wait_for(marks.get(), WAIT_S)
-    assert await asyncio.to_thread(kill_marked, mark.rpartition(":")[2]) == 1
+    await asyncio.wait_for(pids.get(), WAIT_S)
+    assert await asyncio.to_thread(kill_marked, range(mark, mark + 1)) == 1
     assert type(await one) is WorkerCrashedError
     (host.folder / "go").touch()
     assert await two == "went on"

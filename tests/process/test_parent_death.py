@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nuxt_queue.runner import sweep
-from nuxt_queue.runner.reaper import Reaper, marked, reaper
+from nuxt_queue.runner.reaper import Reaper, reaper
 from tests.process.conftest import SCOPE, WAIT_S, Host, is_alive, settled
 
 PARENT = Path(__file__).parent / "parent_with_jobs.py"
@@ -31,9 +31,10 @@ async def survivors_of_a_killed_parent(
     )
     assert parent.stdout is not None
     try:
-        mark = (await asyncio.wait_for(parent.stdout.readline(), WAIT_S)).decode().strip()
+        first = int(await asyncio.wait_for(parent.stdout.readline(), WAIT_S))
+        marks = range(first, first + len(reaper().marks))
         async with asyncio.timeout(WAIT_S):
-            while len(carrying(mark)) < count:  # noqa: ASYNC110 one is still being started
+            while len(sweep.marked(marks)) < count:  # noqa: ASYNC110 one is still being started
                 await asyncio.sleep(0.005)
     finally:
         if with_its_group:
@@ -42,11 +43,11 @@ async def survivors_of_a_killed_parent(
         parent._transport.close()  # type: ignore[attr-defined]
     try:
         async with asyncio.timeout(2):  # the promise
-            while carrying(mark):  # noqa: ASYNC110 nobody tells us of processes that are not ours
+            while sweep.marked(marks):  # noqa: ASYNC110 nobody tells us of processes that are not ours
                 await asyncio.sleep(0.005)
     except TimeoutError:
         pass
-    return carrying(mark)
+    return sweep.marked(marks)
 
 
 def reaper_pid() -> int:
@@ -54,11 +55,6 @@ def reaper_pid() -> int:
     pid = reaper().pid
     assert pid is not None
     return pid
-
-
-def carrying(mark: str) -> list[int]:
-    """List the processes that carry a mark."""
-    return sweep._look(mark.encode())[0]
 
 
 async def test_nothing_survives_a_parent_that_is_killed() -> None:
@@ -131,35 +127,72 @@ def test_a_group_that_is_not_a_job_s_is_never_signalled(
 def test_a_group_that_is_gone_is_no_error() -> None:
     """Faults 14."""
     sweep.kill_group(2**22 + 1)
-    assert sweep.kill_marked("nobody carries this") == 0
+    assert sweep.kill_marked(range(2**52, 2**52 + 1)) == 0
 
 
-def test_a_mark_is_found_whole_inside_other_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker may run workers itself: its own and its host's mark are both on them."""
-    monkeypatch.setenv("NQ_COOKIE", "outer.1")
-    assert marked("inner.1") == {"NQ_COOKIE": "outer.1:inner.1"}
-    environment = b"A=1\0NQ_COOKIE=outer.1:inner.12\0NQ=inner.1\0"
-    for mark, carries in (
-        (b"outer.1", True),
-        (b"outer", True),
-        (b"inner.12", True),
-        (b"inner.1", False),
-        (b"oute", False),
-        (b"nner.12", False),
-    ):
-        assert sweep._names(environment, mark) is carries
+NESTED = """
+import os, sys
+from nuxt_queue.runner.sweep import marked, marks_of, new_marks, put_mark
+
+def level(depth, given):
+    assert marks_of(os.getpid()) == set(given), depth
+    for mark in given:
+        assert os.getpid() in marked(range(mark, mark + 1)), depth
+    if depth == 0:
+        return
+    ready, is_ready = os.pipe()
+    mark = new_marks()[5]
+    pid = os.fork()
+    if pid == 0:
+        os.read(ready, 1)
+        level(depth - 1, [mark, *given])
+        os._exit(0)
+    put_mark(pid, mark)
+    os.write(is_ready, b"1")
+    assert os.waitpid(pid, 0)[1] == 0, depth
+
+if "unprivileged" in sys.argv and os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+level(3, sorted(marks_of(os.getpid())))
+"""
 
 
-def test_a_process_without_an_environment_holds_nothing_up() -> None:
-    """Half-way through `exec` a process has none; one that never gets one is looked at once."""
-    bare = subprocess.Popen([sys.executable, "-S", "-c", "input()"], env={}, stdin=subprocess.PIPE)
-    try:
-        for _ in range(3):
-            assert sweep.kill_marked("nobody carries this") == 0
-        assert {which.split()[0] for which in sweep._known_blank} >= {str(bare.pid)}
-        assert bare.poll() is None
-    finally:
-        bare.communicate(b"\n")
+@pytest.mark.parametrize("who", ["as we are", "unprivileged"])
+def test_a_job_in_a_job_has_the_marks_of_both(who: str) -> None:
+    """A worker may run workers itself, and those again."""
+    subprocess.run([sys.executable, "-c", NESTED, who], check=True, timeout=WAIT_S)
+
+
+OTHER_GROUP = """
+import os, resource, signal, time
+from nuxt_queue.runner.sweep import kill_marked, marked, marks_of, new_marks, put_mark
+ready, is_ready = os.pipe()
+mark = new_marks()[5]
+pid = os.fork()
+if pid == 0:
+    os.setgid(65533)
+    os.setuid(65534)
+    os.write(is_ready, b"1")
+    time.sleep(60)
+put_mark(pid, mark)
+os.read(ready, 1)
+os.setgid(65534)
+os.setuid(65534)
+try:
+    resource.prlimit(pid, resource.RLIMIT_RSS)
+    raise SystemExit("the test tests nothing")
+except PermissionError:
+    assert marks_of(pid) == {mark, *marks_of(os.getpid())}
+assert kill_marked(range(mark, mark + 1)) == 1
+assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another group")
+def test_the_marks_of_a_process_with_another_group_are_read() -> None:
+    """`ssh-agent` is one: its user may kill it, and not ask for its limits."""
+    subprocess.run([sys.executable, "-c", OTHER_GROUP], check=True, timeout=WAIT_S)
 
 
 async def test_jobs_run_where_the_loop_is_not_in_the_main_thread(host: Host) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nuxt_queue.runner import sweep
+from nuxt_queue.runner.sweep import marked, new_marks, put_mark
 from tests.process.conftest import WAIT_S, is_alive
 
 PARENT = Path(__file__).parent / "serving_parent.py"
@@ -141,7 +140,7 @@ async def test_an_idle_server_stops_at_once() -> None:
 @pytest.mark.parametrize("delay_s", [n / 40 for n in range(20)])
 async def test_a_server_stopped_while_it_starts_leaves_no_process(delay_s: float) -> None:
     """Faults 55: before it hears signals the default action ends it, and the reaper the rest."""
-    mark = f"test-{uuid.uuid4().hex}"
+    mark = new_marks()[0]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(PARENT),
@@ -149,11 +148,11 @@ async def test_a_server_stopped_while_it_starts_leaves_no_process(delay_s: float
         json.dumps([FOR_EVER] * 3),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "NQ_COOKIE": mark},
     )
+    put_mark(process.pid, mark)
     await asyncio.sleep(delay_s)  # the fault itself: at some point of the start
     process.send_signal(signal.SIGTERM)
     await asyncio.wait_for(process.wait(), WAIT_S)
     async with asyncio.timeout(WAIT_S):
-        while sweep._look(mark.encode())[0]:  # noqa: ASYNC110 they are not our children
+        while marked(range(mark, mark + 1)):  # noqa: ASYNC110 they are not our children
             await asyncio.sleep(0.005)
