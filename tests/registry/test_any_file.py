@@ -147,4 +147,10 @@ def test_folders_nested_deeper_than_the_stack_are_read(tmp_path: Path) -> None:
         here /= "d"
         here.mkdir()
     (here / "deep.py").write_text(PYTHON, "utf-8")
-    assert [entry.name for entry in scan(tmp_path).entries] == ["deep", "healthy"]
+    try:
+        assert [entry.name for entry in scan(tmp_path).entries] == ["deep", "healthy"]
+    finally:  # pytest removes folders by recursion
+        (here / "deep.py").unlink()
+        while here != tmp_path:
+            here.rmdir()
+            here = here.parent
