@@ -9,6 +9,7 @@ from typing import Any
 from nbtools.emulator.context import Emitted, LocalRunContext, LogLine
 from nbtools.emulator.display import html_of, text_of
 from nbtools.emulator.frames import users_frames
+from nbtools.emulator.records import records_of
 from nuxt_queue.services.loopback import run_handler
 
 __all__ = ["LocalRun", "run_local"]
@@ -97,7 +98,8 @@ async def run_local(
         "opts": dict(opts or {}),
     }
     try:
-        result = await run_handler(handler, job, ctx, ctx.calls, names["subscribes"])
+        with records_of(ctx):
+            result = await run_handler(handler, job, ctx, ctx.calls, names["subscribes"])
     except BaseException as error:
         from nbtools.emulator.places import note_place
 

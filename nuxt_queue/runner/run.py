@@ -127,8 +127,7 @@ class JobRun:
         """Record a line that the worker printed."""
         text = self._output.take(stream, line)
         if text is not None:
-            level = "info" if stream == "stdout" else "warn"
-            self._put(self._context.log(level, text, {"stream": stream}), len(line))
+            self._put(self._context.log("info", text, {"stream": stream}), len(line))
 
     async def _execute(self, job: Mapping[str, Any]) -> Any:
         scope = self._context.scope

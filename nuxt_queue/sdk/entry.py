@@ -151,6 +151,7 @@ class _Worker:
         self._given = allocate_lock()
         self._given.acquire()
         self._answered = self._ended = self._cancelled = False
+        channel.on_record = self._record
 
     def refuse(self, error: BaseException) -> None:
         """Wait for the job and answer that its file cannot be run.
@@ -210,6 +211,13 @@ class _Worker:
                 f" {WINDOW_BYTES}; return less, or a path to a file"
             )
         self._channel.write(line)
+
+    def _record(self, line: dict[str, Any]) -> bool:
+        """Send a log line of the job under way; between jobs there is none."""
+        if self._job is None or self._answered:
+            return False
+        self._calls.log(line)
+        return True
 
     def _finish(self, reply: Reply, result: Any) -> None:
         if self._channel.is_forked_copy:

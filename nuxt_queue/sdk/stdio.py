@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock, get_ident, start_new_thread
 
-from nuxt_queue.errors import PeerClosedError
+from nuxt_queue.errors import PeerClosedError, RpcError
 from nuxt_queue.rpc import methods
+from nuxt_queue.sdk.records import is_standard, send_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
 __all__ = ["StdioChannel", "claim", "claimed"]
 
@@ -31,6 +33,8 @@ class StdioChannel:
     Attributes:
         framed: Whether the host has said that it reads lines of any length.
         reused: Whether the host has said that one job may follow another.
+        on_record: Takes a log line and returns False if it belongs to no job; None until the
+            worker has a conversation with its host.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class StdioChannel:
         self._reads_fd, self._writes_fd = reads_fd, writes_fd
         self.framed, self.reused = framed, reused
         self._writing = allocate_lock()
+        self._writer = 0  # the thread that holds it
+        self.on_record: Callable[[dict[str, Any]], bool] | None = None
         self._pid = os.getpid()
 
     @property
@@ -55,12 +61,32 @@ class StdioChannel:
         if self._writes_fd < 0:
             raise PeerClosedError("a forked copy of the worker has no host to talk to")
         with self._writing:
+            self._writer = get_ident()
             view = memoryview(line)
             try:
                 while view:
                     view = view[os.write(self._writes_fd, view) :]
             except OSError as error:
                 raise PeerClosedError(f"the host closed the channel: {error.strerror}") from None
+            finally:
+                self._writer = 0
+
+    def record(self, level: str, message: str, metadata: dict[str, Any]) -> bool:
+        """Send a record of `logging` or a warning; False when it has to be printed instead."""
+        if self._writer == get_ident():  # in a signal handler or a finalizer, amid another line
+            return False
+        text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        line = {"level": level, "message": text, "metadata": metadata}
+        try:
+            if self.on_record is not None:
+                return self.on_record(line)
+            if self.framed:  # the file is being imported
+                from nuxt_queue.rpc import codec, messages
+
+                self.write(codec.encode(messages.notification(methods.LOG, line)))
+        except RpcError:  # the host is gone, or loses long lines
+            return False
+        return self.framed
 
     def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Read in a thread of its own: a handler that blocks must still get its answers."""
@@ -128,6 +154,7 @@ def claim() -> StdioChannel | None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None and hasattr(stream, "reconfigure"):
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        send_records(_claimed.record, is_standard)
     return _claimed
 
 

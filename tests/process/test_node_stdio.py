@@ -22,7 +22,6 @@ async def test_everything_that_is_printed_is_a_log_line_and_nothing_else(host: H
             "at import",
             "console.log 1 { a: 1 }",
             "console.info",
-            "console.debug",
             "┌─────────┬───┐",
             "│ (index) │ a │",
             "├─────────┼───┤",
@@ -41,7 +40,48 @@ async def test_everything_that_is_printed_is_a_log_line_and_nothing_else(host: H
             "at exit",
         ]
     )
-    assert await host.printed("stderr") == ["console.warn", "console.error", "process.stderr"]
+    assert await host.printed("stderr") == ["process.stderr"]
+    levels = {line["message"]: line["level"] for line in await host.events("log")}
+    assert {name: levels[name] for name in levels if name.startswith("console.")} == {
+        "console.log 1 { a: 1 }": "info",
+        "console.info": "info",
+        "console.debug": "debug",
+        "console.warn": "warn",
+        "console.error": "error",
+    }
+    assert levels["process.stderr"] == "info"
+
+
+@pytest.mark.parametrize("runtime", ["node", "node-isolated"])
+async def test_what_console_writes_is_one_line_with_its_level(host: Host, runtime: str) -> None:
+    worker = host.folder / "worker.mjs"
+    worker.write_text(
+        "console.warn('at import')\n"
+        "export default () => {\n"
+        "  console.error(new Error('two\\nlines'))\n"
+        "  console.warn('%d of %s', 1, 'x', { a: 1 })\n"
+        "  console.debug('half \\ud800')\n"
+        "  console.assert(false, 'asserted')\n"
+        "}\n"
+    )
+    runner = host.runner(worker, runtime=runtime)
+    for n in ("1", "2"):
+        job = {"id": n, "name": "n", "data": None}
+        await runner.execute(job, host.service.for_job(SCOPE))
+    await runner.close()
+    lines = await host.events("log")
+    at_import = [line for line in lines if line["message"] == "at import"]
+    assert {line["level"] for line in at_import} == {"warn"}
+    assert len(at_import) == {"node": 1, "node-isolated": 2}[runtime]
+    rest = [line for line in lines if line not in at_import]
+    for one in (rest[:4], rest[4:]):
+        assert [line["level"] for line in one] == ["error", "warn", "debug", "warn"]
+        assert one[0]["message"].startswith("Error: two\nlines\n    at ")
+        assert [line["message"] for line in one[1:]] == [
+            "1 of x { a: 1 }",
+            "half \ufffd",
+            "Assertion failed: asserted",
+        ]
 
 
 @pytest.mark.parametrize("runtime", ["node", "node-isolated"])
@@ -145,7 +185,9 @@ async def test_full_pipes_on_all_sides_do_not_lock_up(host: Host) -> None:
     """Faults 26: the job is larger than a pipe, and the worker writes before it reads."""
     worker = host.folder / "floods.mjs"
     worker.write_text(
-        "for (let n = 0; n < 2000; n += 1) { console.log('x'.repeat(500)); console.error(n) }\n"
+        "for (let n = 0; n < 2000; n += 1) {\n"
+        "  console.log('x'.repeat(500)); process.stderr.write(`${n}\\n`)\n"
+        "}\n"
         "export default (job, ctx) => {\n"
         "  for (let n = 0; n < 2000; n += 1) ctx.logger.info('y'.repeat(500))\n"
         "  return job.data.length\n"

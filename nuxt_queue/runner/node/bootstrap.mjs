@@ -5,6 +5,7 @@
  */
 
 import { Channel, printAtOnce } from './channel.mjs'
+import { recordConsole } from './console.mjs'
 import { defineGlobals } from './load.mjs'
 import { ENV_CHILD, ENV_FRAMING, ENV_WIRE_FDS } from './methods.mjs'
 import { Worker } from './worker.mjs'
@@ -27,4 +28,6 @@ Error.stackTraceLimit = 50 // frames of ours are dropped from what is reported
 printAtOnce()
 const channel = new Channel(...wire.split(',').map(Number))
 defineGlobals()
-new Worker(channel, path, { reused }).start()
+const worker = new Worker(channel, path, { reused })
+recordConsole((line) => worker.record(line))
+worker.start()

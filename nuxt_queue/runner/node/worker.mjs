@@ -55,6 +55,19 @@ export class Worker {
     )
   }
 
+  /** Send a log line of the job under way, or of the import before the first; false between jobs. */
+  record(line) {
+    if (!this.#job && this.#taken) return false
+    try {
+      if (this.#job) this.#job.calls.log(line)
+      else this.#peer.notify(methods.LOG, line)
+    } catch (error) {
+      if (!(error instanceof PeerClosedError)) throw error
+      return false
+    }
+    return true
+  }
+
   #receive(line) {
     try {
       this.#peer.receive(line)

@@ -15,7 +15,7 @@ export default async (job, ctx) => {
     console.log(line)
     process.stdout.write(`${line}\n`)
     fs.writeSync(1, `${line}\n`)
-    console.error(line)
+    process.stderr.write(`${line}\n`)
   }
   return { k: await ctx.state.get('k') }
 }
