@@ -35,7 +35,7 @@ _CAUGHT = st.sampled_from(["", " Exception", " NameError", " KeyError", " (NameE
 # over, `{e}` what is caught, `{b}` and `{d}` blocks.
 _SIMPLE = [
     "{n} = 1", "{n} = 1", "{n} = {o}", "{n} += 1 if {n} == 1 else 0", "import math as {n}",
-    "del {n}", "callable({n}) and {n}()", "{n} = [{o} for {n} in {i}]", "({n} := {o})",
+    "del {n}", "next(calls, 0) and callable({n}) and {n}()", "{n} = [{o} for {n} in {i}]", "({n} := {o})",
 ]  # fmt: skip
 _BLOCKS = [
     "if {c}:\n{b}", "if {c}:\n{b}\nelse:\n{d}", "try:\n{b}\nexcept{e}:\n{d}",
@@ -75,7 +75,7 @@ def _statement(draw: Any, depth: int = 2, where: str = "module") -> str:
     )  # fmt: skip
 
 
-_PRELUDE = "import contextlib\nturns = iter([1] * 5)"
+_PRELUDE = "import contextlib\nturns, calls = iter([1] * 5), iter([1] * 9)"
 
 
 @st.composite
@@ -127,7 +127,7 @@ def _said(cells: list[str], marked: list[bool]) -> list[str]:
         if each.role
     ]
     found: list[Any] = []
-    given_names = frozenset({"contextlib", "turns"})
+    given_names = frozenset({"contextlib", "turns", "calls"})
     check_names(
         codes, all_cells, given_names, MagicPolicy("x.ipynb"), found, lazy_annotations=False
     )
