@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ _CALLERS = frozenset({
     "agg", "aggregate", "apply", "applymap", "filter", "map", "max", "min", "pipe", "reduce",
     "sort", "sorted", "transform",
 })  # fmt: skip
+# Whose first argument is a text with names of the program: `@name`, or a table behind FROM or JOIN.
+_READS_TEXT = frozenset({"query", "eval", "sql", "sqldf"})
+_IN_TEXT = re.compile(r"(?:(?<![\w.@])@|\b(?i:from|join)[ \t\n]{1,9})([A-Za-z_]\w*)")
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 _MADE_BY_CALL = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__"})
 
@@ -262,15 +266,30 @@ class _Reader(Statements, ast.NodeVisitor):
             self._called(name, node.lineno)
             if name == "exec":
                 self._hide(node, "exec(...)")
+        for text in node.args[:1] if name in _READS_TEXT else ():
+            self._read_text(text)
         if name in _CALLERS:
-            given = [*node.args, *(each.value for each in node.keywords)]
-            self.at.conditions += 1
-            for each in given:
-                if isinstance(each, ast.Name):
-                    self._called(each.id, node.lineno)
-            self.at.conditions -= 1
+            self._may_call([*node.args, *(each.value for each in node.keywords)])
         elif name == "update" and isinstance(function, ast.Attribute):
             self._may_fill_a_namespace(function.value)
+
+    def _may_call(self, given: list[ast.expr]) -> None:
+        """Read what functions read that are handed to what may call them."""
+        self.at.conditions += 1
+        for each in given:
+            if isinstance(each, ast.Name):
+                self._called(each.id, each.lineno)
+        self.at.conditions -= 1
+
+    def _read_text(self, text: ast.expr) -> None:
+        """Read the names in a text that pandas or an SQL engine evaluates: `"a > @limit"`."""
+        parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+        self.at.expected += 1  # in any other text they mean nothing
+        for part in parts:
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                for name in _IN_TEXT.findall(part.value):
+                    self._read(name, text.lineno)
+        self.at.expected -= 1
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         if isinstance(node.ctx, ast.Store):

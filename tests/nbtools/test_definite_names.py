@@ -35,7 +35,8 @@ _CAUGHT = st.sampled_from(["", " Exception", " NameError", " KeyError", " (NameE
 # over, `{e}` what is caught, `{b}` and `{d}` blocks.
 _SIMPLE = [
     "{n} = 1", "{n} = 1", "{n} = {o}", "{n} += 1 if {n} == 1 else 0", "import math as {n}",
-    "del {n}", "next(calls, 0) and callable({n}) and {n}()", "{n} = [{o} for {n} in {i}]", "({n} := {o})",
+    "del {n}", "next(calls, 0) and callable({n}) and {n}()", "({n} := {o})",
+    "{n} = [{o} for {n} in {i}]",
 ]  # fmt: skip
 _BLOCKS = [
     "if {c}:\n{b}", "if {c}:\n{b}\nelse:\n{d}", "try:\n{b}\nexcept{e}:\n{d}",
@@ -203,6 +204,17 @@ _SAID = {
         "%run helpers.py", "+y = pi",
         "NQ206 'pi' is not defined in any cell that shows what it defines",
     ),
+    "a name in a query": (
+        "cut = 3", "+def top(df): return df.query('a > @cut')", "NQ205 'cut' is defined in cell 2",
+    ),
+    "a name in a query that is put together": (
+        "cut = 3", "+def top(df, c): return df.query(f'{c} > @cut')",
+        "NQ205 'cut' is defined in cell 2",
+    ),
+    "a table in SQL": (
+        "rows = 3", "+def top(con): return con.sql('select * FROM rows')",
+        "NQ205 'rows' is defined in cell 2",
+    ),
     "nothing of %%timeit": ("%%timeit\nx = 1", "+y = x", "NQ206 'x' is not defined in any cell"),
 }  # fmt: skip
 
@@ -223,6 +235,8 @@ _NOT_SAID = {
     "what exists in Jupyter only, expected": "+try: get_ipython()\nexcept Exception: pass",
     "a name that is looked for": "+if 'seen' in globals(): print(seen)\nseen = 1",
     "what an import falls back to": "+try: import numpy as np\nexcept ImportError: np = None\nnp",
+    "an address in a text": "+def f(c): return c.query('a@example.org @nobody from nowhere')",
+    "a parameter in a query": "+def f(df, cut): return df.query('a > @cut')",
     "a later turn's name": "+for i in range(2):\n    if i: print(before)\n    before = i",
 }
 

@@ -120,6 +120,10 @@ CHANGES = {
         ("from functools import partial\ndef add(r, x): r.append(x)\n"
          "rows = []\np = partial(add, rows)"),
         "p(1)", "+Y = rows"],
+    "a name in a query": [
+        "import pandas as pd\ndf = pd.DataFrame({'a': [1, 5]})", "cut = 3",
+        "+Y = df.query('a > @cut')['a'].tolist()",
+    ],
     "a lambda": ["rows = []\nadd = lambda x: rows.append(x)", "add(1)", "+Y = rows"],
     "map over a method": ["rows = []", "list(map(rows.append, [1]))", "+Y = rows"],
     "a function given to apply": [
