@@ -5,6 +5,8 @@
  * property that is `undefined` is one that is not there.
  */
 
+import { types } from 'node:util'
+
 import { ValuePathError } from './errors.mjs'
 
 // A value travels inside a message, which as a whole must stay within the host's 512 levels.
@@ -61,16 +63,56 @@ function object(value, path, above) {
   if (above.length >= VALUE_DEPTH) refuse(path, `is nested deeper than ${VALUE_DEPTH} levels`)
   const inside = [...above, value]
   if (typeof value.toJSON === 'function' && !Buffer.isBuffer(value)) {
-    if (value instanceof Date && Number.isNaN(value.getTime())) refuse(path, 'is an invalid date')
+    if (types.isDate(value) && Number.isNaN(value.getTime())) refuse(path, 'is an invalid date')
     return convert(value.toJSON(), path, inside)
   }
-  if (Array.isArray(value)) return items(value, path, inside)
-  if (value instanceof Set) return items([...value], path, inside)
-  if (value instanceof Map) return entries(value, path, inside)
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return binary(value, path, inside)
-  const unfit = UNFIT.find(([kind]) => value instanceof kind)
+  if (types.isBoxedPrimitive(value)) return convert(unboxed(value), path, inside)
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return binary(value, path, inside)
+  if (Array.isArray(value)) return items(complete(value, path, value.length), path, inside)
+  if (types.isArgumentsObject(value)) return items([...value], path, inside)
+  if (types.isSet(value)) return items([...complete(value, path, 0)], path, inside)
+  if (types.isMap(value)) return entries(complete(value, path, 0), path, inside)
+  const unfit = UNFIT.find(([isUnfit]) => isUnfit(value))
   if (unfit) refuse(path, unfit[1])
-  return entries(Object.entries(value), path, inside)
+  return entries(members(value, path), path, inside)
+}
+
+/** Return the primitive in an object such as `new Number(3)`, whatever its methods say. */
+function unboxed(value) {
+  if (types.isNumberObject(value)) return Number.prototype.valueOf.call(value)
+  if (types.isStringObject(value)) return String.prototype.valueOf.call(value)
+  if (types.isBooleanObject(value)) return Boolean.prototype.valueOf.call(value)
+  if (types.isBigIntObject(value)) return BigInt.prototype.valueOf.call(value)
+  return Symbol.prototype.valueOf.call(value)
+}
+
+/** Refuse a list or a map that has properties beside its `count` items, as what `match` returns. */
+function complete(value, path, count) {
+  const keys = Object.keys(value)
+  if (keys.length > count) {
+    const names = keys.filter((key) => !/^\d+$/.test(key)).join(', ')
+    if (names) refuse(path, `has properties beside its items (${names}); return both in an object`)
+  }
+  return value
+}
+
+/** Return an object's properties; refuse one whose content is elsewhere, which would become `{}`. */
+function members(value, path) {
+  const found = Object.entries(value)
+  if (found.length === 0 && !isPlain(value)) {
+    const name = value.constructor?.name || 'object'
+    refuse(path, `is of type ${name}, without properties of its own; return plain data made from it`)
+  }
+  const symbols = Object.getOwnPropertySymbols(value)
+  const lost = symbols.find((each) => Object.prototype.propertyIsEnumerable.call(value, each))
+  if (lost) refuse(path, `has the key ${String(lost)}; JSON keys are strings`)
+  return found
+}
+
+function isPlain(value) {
+  const above = Object.getPrototypeOf(value)
+  // The second holds for objects of another realm, as those of `node:vm`.
+  return above === null || Object.getPrototypeOf(above) === null
 }
 
 function items(values, path, inside) {
@@ -96,7 +138,7 @@ function entries(pairs, path, inside) {
 
 function binary(value, path, inside) {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
-  if (value instanceof ArrayBuffer) return Buffer.from(value).toString('base64')
+  if (types.isAnyArrayBuffer(value)) return Buffer.from(value).toString('base64')
   if (value instanceof DataView) {
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
   }
@@ -121,11 +163,12 @@ function refuse(path, problem) {
   throw new ValuePathError(shown, problem)
 }
 
-// What would become `{}` without a word.
+// What says more than its properties do.
 const UNFIT = [
-  [Promise, 'is a promise: `await` it first'],
-  [Error, 'is an error; throw it, or return its message'],
-  [RegExp, 'is a regular expression; return its source'],
-  [WeakMap, 'is a WeakMap, which JSON cannot hold; return plain data'],
-  [WeakSet, 'is a WeakSet, which JSON cannot hold; return plain data'],
+  [types.isPromise, 'is a promise: `await` it first'],
+  [(value) => types.isNativeError(value) || value instanceof Error, 'is an error; throw it, or return its message'],
+  [types.isRegExp, 'is a regular expression; return its source'],
+  [types.isGeneratorObject, 'is a generator; return [...it]'],
+  [types.isMapIterator, 'is an iterator; return [...it]'],
+  [types.isSetIterator, 'is an iterator; return [...it]'],
 ]
