@@ -78,7 +78,6 @@ class Endpoint:
         """Accept connections while there is room, also again when descriptors were short."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._make_room()
             try:
                 accepted, _ = await loop.sock_accept(listener)
             except ConnectionAbortedError:  # whoever asked has hung up already
@@ -87,6 +86,11 @@ class Endpoint:
                 _log.warning("probes are not answered now: %s", error.strerror or error)
                 await asyncio.sleep(_REST_S)
                 continue
+            try:
+                await self._make_room()
+            except BaseException:
+                accepted.close()
+                raise
             connection = _Connection(accepted)
             task = asyncio.create_task(self._connected(connection))
             self._connections[task] = connection

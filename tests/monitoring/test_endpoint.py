@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from nuxt_queue.app import App, open_app
 from nuxt_queue.errors import ConfigError, QueueStorageError
-from nuxt_queue.monitoring import Endpoint, Health
+from nuxt_queue.monitoring import Endpoint, Health, endpoint
 from nuxt_queue.monitoring.metrics import Metrics
 
 WAIT_S = 10.0
@@ -34,8 +35,7 @@ async def answering(folder: Path, worker: str | None = WORKER) -> AsyncIterator[
     async with open_app(folder) as app:
         metrics = Metrics(app)
         app.bus.subscribe(metrics.hear)
-        endpoint = Endpoint(Health(app), metrics)
-        async with endpoint.listening("127.0.0.1", 0) as address:
+        async with Endpoint(Health(app), metrics).listening("127.0.0.1", 0) as address:
             yield app, int(address.rpartition(":")[2])
 
 
@@ -145,3 +145,48 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}: .*choose"):
             async with endpoint.listening("127.0.0.1", port):
                 pass
+
+
+async def test_a_request_that_trickles_in_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "_ASK_S", 0.05)
+    async with answering(tmp_path) as (_, port), asyncio.timeout(WAIT_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        ended = asyncio.ensure_future(reader.read())
+        while not ended.done():
+            writer.write(b"x")
+            await asyncio.wait({ended}, timeout=0.005)
+        with contextlib.suppress(ConnectionError):
+            assert await ended == b""
+        writer.transport.abort()
+
+
+async def test_an_answer_that_is_not_taken_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def large(_metrics: Metrics) -> bytes:
+        return b"x" * 50_000_000
+
+    monkeypatch.setattr(endpoint, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(endpoint, "_MOST", 1)
+    monkeypatch.setattr(Metrics, "text", large)
+    async with answering(tmp_path) as (_, port), asyncio.timeout(WAIT_S):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(get("/metrics"))
+        assert (await ask(port, get("/healthz")))[0] == "HTTP/1.1 200 OK"  # once it has gone
+        writer.transport.abort()
+
+
+async def test_those_who_ask_nothing_give_way_to_those_who_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "_MOST", 2)
+    async with answering(tmp_path) as (_, port), asyncio.timeout(WAIT_S):
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        assert (await ask(port, get("/healthz")))[0] == "HTTP/1.1 200 OK"
+        assert await idle[0][0].read() == b""  # the one that has waited longest
+        idle[1][1].write(get("/healthz"))
+        assert (await idle[1][0].read()).startswith(b"HTTP/1.1 200 OK")
+        for _, writer in idle:
+            writer.close()
