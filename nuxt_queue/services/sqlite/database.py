@@ -19,10 +19,14 @@ from nuxt_queue.errors import QueueClosedError, QueueStorageError
 from nuxt_queue.services.sqlite import in_use
 from nuxt_queue.services.sqlite.location import (
     FileLock,
+    check_log,
+    find_file,
     make_file,
     prepare_directory,
     storage_error,
 )
+from nuxt_queue.services.sqlite.opened import Opened
+from nuxt_queue.services.sqlite.pairing import stamp
 from nuxt_queue.services.sqlite.schema import ADDED
 
 __all__ = ["Database", "Durability", "Work"]
@@ -83,21 +87,24 @@ class Database:
 
     def __init__(self, directory: str | Path, *, durability: Durability = "full") -> None:
         directory = prepare_directory(Path(directory))
-        self.path = directory / _FILE
+        self.path = find_file(directory, _FILE)
         self._durability = durability
         if in_use.is_inherited(self.path):
             raise QueueStorageError(self.path, _FORKED)
-        self._lock = FileLock(directory / _LOCK)
+        self._lock = FileLock(self.path.with_name(_LOCK))
         self._pid = os.getpid()
         self._inbox: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._beats: list[_Beat] = []
         self._closed = False
         self._said = ""  # of what could not be kept, since something was
-        with self._lock.held():
-            make_file(self.path)
-            self._identity = in_use.opened(self.path)
-            self._db = self._connect()
-            self._complete()
+        try:
+            with self._lock.held():
+                make_file(self.path)
+                self._identity = in_use.opened(self.path)
+                self._db = self._connect()
+        except BaseException:
+            self._lock.close()
+            raise
         self._thread = threading.Thread(target=self._serve, name="nuxt-queue file", daemon=True)
         self._thread.start()
 
@@ -191,24 +198,27 @@ class Database:
             _log.error("something was not kept: %s", error)
 
     def _connect(self) -> sqlite3.Connection:
+        """Open the file, which is there; the lock is held."""
+        db: sqlite3.Connection | None = None
         try:
-            db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
             db.execute("PRAGMA busy_timeout = 5000")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._durability == 'full' else 'NORMAL'}")
             db.execute("PRAGMA journal_size_limit = 67108864")
             db.execute("PRAGMA trusted_schema = OFF")
+            db.executescript(ADDED)
         except sqlite3.Error as error:
-            raise storage_error(self.path, error) from None
-        return db
-
-    def _complete(self) -> None:
-        """Make the tables that a file of an earlier release does not have."""
-        try:
-            self._db.executescript(ADDED)
-        except sqlite3.Error as error:
-            self._db.close()
+            if db is not None:
+                db.close()
             in_use.closed(self._identity)
             raise storage_error(self.path, error) from None
+        self._opened = Opened(self.path)
+        return db
 
     # Everything below runs in the thread.
 
@@ -221,8 +231,8 @@ class Database:
                     self._run(batch)
             except Exception:  # noqa: BLE001 without this thread nobody would ever be answered
                 _log.exception("work for %s was not done", self.path)
-        with contextlib.suppress(QueueStorageError, sqlite3.Error), self._lock.held():
-            self._db.close()  # the last one to close writes the log into the file
+        with contextlib.suppress(QueueStorageError, sqlite3.Error, OSError), self._lock.held():
+            self._opened.close(self._db)
         in_use.closed(self._identity)
         self._lock.close()
 
@@ -261,10 +271,11 @@ class Database:
         try:
             if any(item.writes for item in batch):
                 with self._lock.held():
-                    self._see_that_it_is_there()
+                    self._opened.check(self._db)
                     outcomes = self._transact(batch)
+                    self._opened.look()
             else:
-                self._see_that_it_is_there()
+                self._opened.check()
                 outcomes = [self._attempt(item) for item in batch]
         except (sqlite3.Error, OSError) as error:
             outcomes = [(None, storage_error(self.path, error))] * len(batch)
@@ -279,18 +290,13 @@ class Database:
             except Exception:  # noqa: BLE001 whoever cannot take its answer must not stop the rest
                 _log.exception("an answer of %s was not taken", self.path)
 
-    def _see_that_it_is_there(self) -> None:
-        if in_use.identity_of(self.path) != self._identity:
-            raise QueueStorageError(
-                self.path,
-                "it was moved or deleted while it was open, and nothing more is accepted; put it"
-                " back, or start this process anew",
-            )
-
     def _transact(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         self._db.execute("BEGIN IMMEDIATE")
+        changes = self._db.total_changes
         try:
             outcomes = [self._attempt(item) for item in batch]
+            if self._db.total_changes != changes:
+                stamp(self._db, self.path)
             self._db.execute("COMMIT")
             self._said = ""
         except BaseException:
@@ -323,7 +329,9 @@ class Database:
         """Begin anew with the file, whatever state the failure has left the connection in."""
         try:
             with self._lock.held():
-                self._db.close()
+                self._opened.check(self._db)
+                self._opened.close(self._db)
+                check_log(self.path)
                 self._db = self._connect()
         except Exception:  # noqa: BLE001 whoever asks next is told why
             _log.exception("%s cannot be opened again", self.path)

@@ -14,10 +14,18 @@ from pathlib import Path
 
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.services.sqlite import in_use
+from nuxt_queue.services.sqlite.files import aside, found_beside, restore
+from nuxt_queue.services.sqlite.pairing import (
+    Mark,
+    log_of,
+    mark_of,
+    mark_without_log,
+    salts_of,
+)
 from nuxt_queue.services.sqlite.place import about_network
 from nuxt_queue.services.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 
-__all__ = ["FileLock", "make_file", "prepare_directory", "storage_error"]
+__all__ = ["FileLock", "check_log", "find_file", "make_file", "prepare_directory", "storage_error"]
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # bytes
@@ -34,8 +42,8 @@ _REASONS = {
     "SQLITE_READONLY": "it is read-only; give this user the right to write it and its folder",
     "SQLITE_PERM": "this user may not use it; look at the rights of the file and its folder",
     "SQLITE_CANTOPEN": "it cannot be opened; look at the rights of the file and its folder",
-    "SQLITE_CORRUPT": "it is damaged; it was left as it is: move it away or restore a copy",
-    "SQLITE_NOTADB": "it is no SQLite file; it was left as it is: move it away",
+    "SQLITE_CORRUPT": "it is damaged and was left as it is; {aside}",
+    "SQLITE_NOTADB": "it is not an SQLite file and was left as it is; {aside}",
     "SQLITE_BUSY": "another program holds it locked; end that program",
     "SQLITE_LOCKED": "another program holds it locked; end that program",
     "SQLITE_IOERR": "it cannot be written or read; is the disk full, or gone?",
@@ -49,7 +57,8 @@ def storage_error(path: Path, error: sqlite3.Error | OSError) -> QueueStorageErr
     name = getattr(error, "sqlite_errorname", None) or ""
     for start, reason in _REASONS.items():
         if name.startswith(start):
-            return QueueStorageError(path, f"{reason} ({name}: {error})")
+            what = reason.replace("{aside}", aside(path))
+            return QueueStorageError(path, f"{what} ({name}: {error})")
     return QueueStorageError(path, f"{error} ({name or type(error).__name__})")
 
 
@@ -67,14 +76,18 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = self._open()
         except OSError as error:
             raise storage_error(path, error) from None
-        in_use.close_in_forks(self._fd)
+
+    def _open(self) -> int:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        in_use.close_in_forks(fd)
+        return fd
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock for a block.
+        """Hold the lock for a block; a lock file that was removed meanwhile is made again.
 
         Raises:
             QueueStorageError: Somebody else holds it and does not let go.
@@ -103,7 +116,14 @@ class FileLock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
+        found = os.fstat(self._fd)
+        if in_use.identity_of(self._path) == (found.st_dev, found.st_ino):
+            return True
+        # Others lock the file that has the name now, or will when it is made.
+        in_use.forget_descriptor(self._fd)
+        os.close(self._fd)
+        self._fd = self._open()
+        return False
 
 
 def prepare_directory(directory: Path) -> Path:
@@ -133,6 +153,24 @@ def prepare_directory(directory: Path) -> Path:
     return directory
 
 
+def find_file(directory: Path, name: str) -> Path:
+    """Return where a file is that may be a link: SQLite keeps its log beside what it leads to.
+
+    Raises:
+        QueueStorageError: The link leads nowhere, to a disk that is not there for instance.
+    """
+    path = directory / name
+    if not path.is_symlink():
+        return path
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        target = path.readlink()
+        raise QueueStorageError(
+            path, f"it is a link to {target}, which is not there; is its disk mounted?"
+        ) from None
+
+
 def make_file(path: Path) -> None:
     """Make the file if there is none; otherwise see that it is ours.  The lock is held.
 
@@ -143,12 +181,14 @@ def make_file(path: Path) -> None:
             is.
     """
     try:
+        _check_beside(path)
         if not path.exists():
             _make(path)
         elif not in_use.is_open_here(path):
             # Whoever opens and closes it beside SQLite ends the locks that SQLite holds on it for
             # this process, and with them what its other connections have written.
             _check_header(path)
+        check_log(path)
         _check_inside(path)
     except (sqlite3.Error, OSError) as error:
         raise storage_error(path, error) from None
@@ -177,6 +217,56 @@ def _make(path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def _check_beside(path: Path) -> None:
+    """Refuse what SQLite would replay into a file that it does not belong to."""
+    beside = found_beside(path)
+    names = ", ".join(each.name for each in beside)
+    if beside and not path.exists():
+        raise QueueStorageError(
+            path,
+            f"it is missing, and {names} of it is left, which would damage a new one. Put it back"
+            f" beside them; or, to begin anew, {aside(path)}",
+        )
+    journals = [each for each in beside if each.name.endswith("-journal")]
+    if any(each.stat().st_size for each in journals):
+        raise QueueStorageError(
+            path,
+            f"{path.name}-journal beside it is another program's and would damage it; move it away",
+        )
+
+
+def check_log(path: Path, mark: Mark | None = None) -> None:
+    """Refuse a log that does not belong to the file.  The lock is held.
+
+    Args:
+        path: The file.
+        mark: What a connection sees that has the file open.
+
+    Raises:
+        QueueStorageError: It does not belong to it; both are left as they are.
+    """
+    salts = salts_of(path)
+    alone = mark_without_log(path) if salts else None
+    if alone is None:
+        return
+    seen = mark or _mark_seen(path)
+    if seen is not None and not seen.allows(alone, salts):
+        raise QueueStorageError(
+            path,
+            f"it and {log_of(path).name} do not belong together: one of them was copied or moved"
+            " without the other, and both were left as they are. Put back the one that is missing;"
+            f" or, to restore a copy or begin anew, {aside(path)}",
+        )
+
+
+def _mark_seen(path: Path) -> Mark | None:
+    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        return mark_of(db)
+    finally:
+        db.close()
+
+
 def _check_header(path: Path) -> None:
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "a device or a pipe"
@@ -186,10 +276,12 @@ def _check_header(path: Path) -> None:
         header = file.read(_HEADER)
     if not header:
         raise QueueStorageError(
-            path, "it is empty, so whatever was in it is lost; move it away to begin anew"
+            path, f"it is empty, so whatever was in it is lost; to begin anew, {aside(path)}"
         )
     if not header.startswith(_MAGIC) or len(header) < _HEADER:
-        raise QueueStorageError(path, "it is no SQLite file; it was left as it is: move it away")
+        raise QueueStorageError(
+            path, f"it is not an SQLite file and was left as it is; {aside(path)}"
+        )
     _check_version(path, int.from_bytes(header[68:72]), int.from_bytes(header[60:64]))
 
 
@@ -221,7 +313,7 @@ def _check_inside(path: Path) -> None:
         db.close()
     if found != "ok":
         raise QueueStorageError(
-            path, f"it is damaged ({found}); it was left as it is: move it away or restore a copy"
+            path, f"it is damaged ({found}) and was left as it is; {restore(path)}"
         )
 
 

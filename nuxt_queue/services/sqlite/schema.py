@@ -18,6 +18,15 @@ CREATE TABLE IF NOT EXISTS job_logs (
 ) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS job_logs_removed AFTER DELETE ON jobs
     BEGIN DELETE FROM job_logs WHERE job = OLD.seq; END;
+
+CREATE TABLE IF NOT EXISTS log_mark (                 -- tells which log belongs to the file
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    stamp  TEXT NOT NULL,
+    before TEXT NOT NULL,
+    salts  TEXT NOT NULL,
+    bases  TEXT NOT NULL
+);
+INSERT OR IGNORE INTO log_mark VALUES (1, lower(hex(randomblob(8))), '', '', '');
 """
 
 SCHEMA = """

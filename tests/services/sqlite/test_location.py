@@ -95,8 +95,8 @@ def damage(file: Path) -> None:
 # what is there instead of our file, and what is said
 FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda file: file.write_bytes(b""), "it is empty, so whatever was in it is lost"),
-    "text": (lambda file: file.write_text("hello" * 100), "it is no SQLite file"),
-    "beginning": (lambda file: file.write_bytes(b"SQLite format 3\0"), "it is no SQLite file"),
+    "text": (lambda file: file.write_text("hello" * 100), "it is not an SQLite file"),
+    "beginning": (lambda file: file.write_bytes(b"SQLite format 3\0"), "it is not an SQLite file"),
     "another's": (lambda file: version(file, 0, 0), "another program's SQLite file"),
     "newer": (lambda file: version(file, APPLICATION_ID, 99), "a newer release of this package"),
     "folder": (lambda file: file.mkdir(), "it is a folder, not a file"),
