@@ -12,6 +12,7 @@ from typing import Any
 
 from nbtools.emulator.flow import LocalFlows
 from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.messages import MAX_MESSAGE
 from nuxt_queue.sdk.calls import Calls
 from nuxt_queue.sdk.context import RunContext, State
 from nuxt_queue.services.context import ContextService, JobContext
@@ -82,6 +83,7 @@ class LocalRunContext(RunContext):
         attempt: 1 for the first attempt.
         state: What earlier steps of the run have left in `ctx.state`.
         trigger: What resumed the step, if it waited.
+        max_message: Bytes of the longest message, `worker.max_message`.
 
     Attributes:
         logs: The lines logged so far.
@@ -89,7 +91,7 @@ class LocalRunContext(RunContext):
         events: Both and more, as the host's timeline has them, without times.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 all of them have defaults
         self,
         *,
         flow_name: str | None = "local",
@@ -100,6 +102,7 @@ class LocalRunContext(RunContext):
         attempt: int = 1,
         state: Mapping[str, Any] | None = None,
         trigger: Any = None,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
         scope = Scope(
             job_id=job_id,
@@ -115,7 +118,7 @@ class LocalRunContext(RunContext):
         service = ContextService(MemoryStateStore(), EventBus(), self.flows)
         self._job_context = service.for_job(scope)
         # The connection itself, so that a run can wait for what its handler has not awaited.
-        self.calls = connect(self._job_context, now)
+        self.calls = connect(self._job_context, now, max_message)
         super().__init__(self.calls, decode(encode(scope.to_wire())))
         self.state: LocalState = LocalState(self.calls, self._job_context)
         for key, value in (state or {}).items():

@@ -10,6 +10,7 @@ from nbtools.emulator.context import Emitted, LocalRunContext, LogLine
 from nbtools.emulator.display import html_of, text_of
 from nbtools.emulator.frames import users_frames
 from nbtools.emulator.records import records_of
+from nuxt_queue.rpc.messages import MAX_MESSAGE
 from nuxt_queue.services.loopback import run_handler
 
 __all__ = ["LocalRun", "run_local"]
@@ -87,6 +88,7 @@ async def run_local(
             queue=names["queue"],
             flow_id="local-run" if names["flow"] else None,
             state=state,
+            max_message=names["max_message"],
         )
     elif state:
         raise TypeError("give the state to LocalRunContext(state=...) or to run_local, not to both")
@@ -106,7 +108,7 @@ async def run_local(
         note_place(error)
         error.__traceback__ = users_frames(error)
         raise
-    return LocalRun(result, ctx)
+    return LocalRun(result.value(), ctx)
 
 
 def _names(config: Mapping[str, Any], handler: Callable[..., Any]) -> dict[str, Any]:
@@ -118,10 +120,13 @@ def _names(config: Mapping[str, Any], handler: Callable[..., Any]) -> dict[str, 
     if isinstance(flow_name, list | tuple):
         flow_name = flow_name[0] if flow_name else None
     events = (flow or {}).get("subscribes") or ()
+    worker = config.get("worker") if isinstance(config.get("worker"), Mapping) else {}
+    most = (worker or {}).get("max_message")
     step = (flow or {}).get("step") or queue_name or getattr(handler, "__name__", "handler")
     return {
         "flow": flow_name,
         "step": step,
         "queue": queue_name or step,
+        "max_message": most if isinstance(most, int) else MAX_MESSAGE,
         "subscribes": (events,) if isinstance(events, str) else tuple(events),
     }

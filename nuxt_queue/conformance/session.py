@@ -200,6 +200,11 @@ class Session:
         """Nothing: a line is dealt with when it arrives."""
         return 0
 
+    @property
+    def is_reading(self) -> bool:
+        """Never: a line is dealt with when it arrives."""
+        return False
+
     def on_line(self, line: bytes) -> None:
         """Keep a line, and answer it if it is a call."""
         if self.flood:

@@ -21,11 +21,11 @@ from nuxt_queue.errors import (
 from nuxt_queue.managers.clock import Clock
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.managers.outcome import Completed, Failed, Interrupted, Outcome
-from nuxt_queue.rpc.codec import decode, encode
-from nuxt_queue.rpc.values import to_json
+from nuxt_queue.rpc.codec import Encoded
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import ContextService, JobHandler, KeepLog
 from nuxt_queue.services.events import EventBus
+from nuxt_queue.services.payloads import decoded, encoded
 from nuxt_queue.text import utf8
 
 __all__ = ["Attempt", "Work"]
@@ -109,12 +109,15 @@ class Attempt:
             self._running.cancel()
         self._stop(Interrupted())
 
-    async def _handle(self) -> Any:
+    async def _handle(self) -> Encoded:
         if isinstance(self._stopped_by, Interrupted):
             raise asyncio.CancelledError
         work = self._find()
+        job = self.job.for_handler(work.subscribes)
+        if not getattr(work.handler, "takes_encoded", False):
+            job = {name: await decoded(await encoded(part, name)) for name, part in job.items()}
         call = work.handler(
-            self.job.for_handler(work.subscribes),
+            job,
             self._contexts.for_job(self._scope, self._keep_log),
         )
         if not inspect.isawaitable(call):
@@ -140,7 +143,7 @@ class Attempt:
             if timer is not None:
                 timer.cancel()
         self._raise_if_late()
-        return decode(encode(to_json(result, "result")))
+        return await encoded(result, "result")
 
     def _stop(self, reason: WorkerTimeoutError | Interrupted) -> None:
         if self._stopped_by is None:

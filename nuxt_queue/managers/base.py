@@ -28,11 +28,12 @@ from nuxt_queue.managers.workers import (
     file_runtime,
     job_handler,
 )
-from nuxt_queue.rpc.codec import decode, encode
-from nuxt_queue.rpc.values import to_json
+from nuxt_queue.rpc.codec import Encoded
+from nuxt_queue.rpc.messages import MAX_MESSAGE, check_size
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus, Unsubscribe
+from nuxt_queue.services.payloads import encoded
 from nuxt_queue.text import has_surrogate
 
 __all__ = ["WorkerManager"]
@@ -69,6 +70,8 @@ class WorkerManager(Upkeep):
     """At the end: how long outcomes are tried to be recorded that cannot be at once."""
     cancel_s: ClassVar[float] = 10.0
     """After the grace: what a cancelled handler gets to kill its process and clean up."""
+    max_message: int = MAX_MESSAGE
+    """Bytes of the longest data of a job whose worker is not registered here."""
     log_s: ClassVar[float] = 2.0
     """How long the end of a job waits for its log lines to be kept."""
 
@@ -199,7 +202,8 @@ class WorkerManager(Upkeep):
 
         Raises:
             QueueError: A name or an option is wrong, or the queue is full or closed.
-            ValuePathError: JSON cannot hold the data.
+            ValuePathError: JSON cannot hold the data, or it is longer than `worker.max_message`
+                allows.
         """
         self._refuse_when_closed()
         _check_name("queue name", queue)
@@ -208,11 +212,12 @@ class WorkerManager(Upkeep):
         options = JobOptions.read(opts, refused=self.refused_job_options)
         options = options.over(info.options.default_job_options if info else None)
         now = self._clock.now_ms()
-        copied = decode(encode(to_json(data, "data")))
+        payload = await encoded(data, "data")
+        self._check_size(payload, info)
         if options.repeat is not None:
             if options.job_id is not None:
                 raise QueueError('job option "jobId": a repeated job gets its ids from its times')
-            first = next_time_of(JobRecord("", job, queue, copied, options, now), now)
+            first = next_time_of(JobRecord("", job, queue, payload, options, now), now)
             if first is None:
                 raise QueueError(f'repeat "{options.repeat.pattern}" never comes round')
             return await self._add(first)
@@ -220,7 +225,7 @@ class WorkerManager(Upkeep):
         made = f"{now}-{next(self._numbers) % 0x10000:04x}{secrets.token_hex(4)}"
         job_id = options.job_id or made
         _check_name("job id", job_id)
-        return await self._add(JobRecord(job_id, job, queue, copied, options, now))
+        return await self._add(JobRecord(job_id, job, queue, payload, options, now))
 
     def on(self, queue: str, event: str, callback: QueueListener) -> Unsubscribe:
         """Call back at every such event of a queue; return the way out.
@@ -296,6 +301,7 @@ class WorkerManager(Upkeep):
         log = self._logs.of(job)
         attempt: Attempt | None = None
         try:
+            await job.open()
             # The last worker of the queue may have been unregistered while the job was being taken.
             has_worker = refusal is not None or bool(self._workers[job.queue].infos)
             if not has_worker or not await self._plan_next(job):
@@ -323,6 +329,11 @@ class WorkerManager(Upkeep):
                 raise
             _log.exception("the log of job %s is not written yet", attempt.job.id)
         return outcome
+
+    def _check_size(self, payload: Encoded, info: WorkerInfo | None) -> None:
+        """Raise ValuePathError for data that the worker would not get."""
+        limit = info.max_message if info else None
+        check_size("data", len(payload), limit or self.max_message)
 
     def _interrupt(self, job: JobRecord) -> None:
         """End the attempt that `_process` runs of this very record, without a verdict."""

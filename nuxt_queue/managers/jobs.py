@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from nuxt_queue.managers.options import JobOptions
+from nuxt_queue.rpc.codec import Encoded, decode, text_of
+from nuxt_queue.rpc.pieces import LARGE, opened
 from nuxt_queue.services.scope import Scope
 
 __all__ = ["JOB_STATES", "JobRecord", "JobState", "next_time_of"]
@@ -25,7 +27,7 @@ class JobRecord:
         id: Unique in its queue.
         name: Which handler runs it.
         queue: Its queue.
-        data: Its JSON payload, flow identity included.
+        payload: Its JSON payload, flow identity included, as text.
         opts: Its options.
         state: Where it stands; `paused` is `waiting` in a paused queue.
         timestamp: When it was enqueued.
@@ -34,7 +36,7 @@ class JobRecord:
         attempts_made: How many attempts have ended, well or badly; one that was interrupted by
             the manager's end does not count.
         progress: What the handler last reported.
-        returnvalue: What the handler returned.
+        result: What the handler returned, as text; None while there is nothing.
         failed_reason: Why the last attempt failed; None once completed.
         stacktrace: One text for each failed attempt.
     """
@@ -42,7 +44,7 @@ class JobRecord:
     id: str
     name: str
     queue: str
-    data: Any
+    payload: Encoded
     opts: JobOptions
     timestamp: int
     state: JobState = "waiting"
@@ -50,16 +52,37 @@ class JobRecord:
     finished_on: int | None = None
     attempts_made: int = 0
     progress: Any = None
-    returnvalue: Any = None
+    result: Encoded | None = None
     failed_reason: str | None = None
     stacktrace: list[str] = field(default_factory=list)
+    _seen: _Payload | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def data(self) -> Any:
+        """The payload itself; decoded at each call, so ask once."""
+        return self.payload.value()
+
+    @property
+    def returnvalue(self) -> Any:
+        """What the handler returned; decoded at each call, so ask once."""
+        return None if self.result is None else self.result.value()
+
+    def copied(self) -> JobRecord:
+        """Return a record that changes of this one do not reach."""
+        return replace(self, stacktrace=list(self.stacktrace))
+
+    async def open(self) -> None:
+        """Look into the payload, which of a long one takes a thread some time."""
+        if self._seen is None:
+            payload, is_long = self.payload, len(self.payload) > LARGE
+            self._seen = await asyncio.to_thread(_open, payload) if is_long else _open(payload)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the host's job object; what is not known yet is left out."""
         wire = {
             "id": self.id,
             "name": self.name,
-            "data": self.data,
+            "data": self.payload,
             "opts": self.opts.to_wire(),
             "state": self.state,
             "timestamp": self.timestamp,
@@ -72,8 +95,9 @@ class JobRecord:
         }
         wire = {key: value for key, value in wire.items() if value is not None or key == "data"}
         if self.state == "completed":
-            wire["returnvalue"] = self.returnvalue  # null is a result too
-        return copy.deepcopy(wire)
+            wire["returnvalue"] = self.result  # null is a result too
+        copied: dict[str, Any] = decode(text_of(wire))
+        return copied
 
     @property
     def repeat_key(self) -> str | None:
@@ -82,9 +106,10 @@ class JobRecord:
 
     def scope(self) -> Scope:
         """Return the identity of the attempt that runs now or next."""
-        flow_id, flow_name = self._flow_identity()
+        seen = self._payload
+        flow_id, flow_name = seen.flow_id, seen.flow_name
         attempt = self.attempts_made + 1
-        data = self.data if isinstance(self.data, dict) else {}
+        data = seen.data if isinstance(seen.data, dict) else {}
         resumed = data if flow_id and data.get("awaitResolved") is True else {}
         return Scope(
             job_id=self.id,
@@ -99,7 +124,7 @@ class JobRecord:
         )
 
     def for_handler(self, subscribes: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return the job as a handler sees it, in copies that the handler may change.
+        """Return the job as a handler sees it; what is long in it is `Encoded`.
 
         The data of a flow's job is `{flowId, flowName, input}`, or the payload with the two ids
         among its keys, as hosts differ.  A step's input is keyed by event: of a single event the
@@ -108,10 +133,7 @@ class JobRecord:
         Args:
             subscribes: The events that start the step.
         """
-        data = copy.deepcopy(self.data)
-        if isinstance(data, dict) and self._flow_identity()[0] is not None:
-            rest = {key: value for key, value in data.items() if key not in _FLOW_KEYS}
-            data = data.get("input", rest)
+        data = self._payload.input
         job = {
             "id": self.id,
             "name": self.name,
@@ -120,17 +142,36 @@ class JobRecord:
             "opts": self.opts.to_wire(),
         }
         if isinstance(data, dict) and data and data.keys() <= set(subscribes):
-            job["inputs"] = copy.deepcopy(data)
+            job["inputs"] = data
             if len(data) == 1:
                 (job["data"],) = data.values()
         return job
 
-    def _flow_identity(self) -> tuple[str | None, str | None]:
-        data = self.data
-        if not (isinstance(data, dict) and isinstance(data.get("flowId"), str) and data["flowId"]):
-            return None, None
-        name = data.get("flowName")
-        return data["flowId"], name if isinstance(name, str) else None
+    @property
+    def _payload(self) -> _Payload:
+        if self._seen is None:
+            self._seen = _open(self.payload)
+        return self._seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    """What a manager has to know of a job's payload; what is long in it stays `Encoded`."""
+
+    data: Any
+    flow_id: str | None = None
+    flow_name: str | None = None
+    input: Any = None
+
+
+def _open(payload: Encoded) -> _Payload:
+    data = opened(payload) if len(payload) > LARGE else payload.value()
+    if not (isinstance(data, dict) and isinstance(data.get("flowId"), str) and data["flowId"]):
+        return _Payload(data, input=data)
+    name = data.get("flowName")
+    rest = {key: value for key, value in data.items() if key not in _FLOW_KEYS}
+    given = opened(data.get("input", rest))
+    return _Payload(data, data["flowId"], name if isinstance(name, str) else None, given)
 
 
 def next_time_of(job: JobRecord, now_ms: int) -> JobRecord | None:
@@ -150,4 +191,4 @@ def next_time_of(job: JobRecord, now_ms: int) -> JobRecord | None:
     opts = job.opts.model_copy(
         update={"delay_ms": due_ms - now_ms, "job_id": job_id, "repeat": counted}
     )
-    return JobRecord(job_id, job.name, job.queue, copy.deepcopy(job.data), opts, now_ms)
+    return JobRecord(job_id, job.name, job.queue, job.payload, opts, now_ms)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import heapq
 import itertools
 import logging
@@ -243,8 +242,7 @@ class MemoryWorkerManager(WorkerManager):
                 kept.push(job, first=settlement.keeps_place)
             else:
                 kept.finish(job, self._max_finished)
-        event = settlement.event
-        self._events.tell(replace(event, returnvalue=copy.deepcopy(event.returnvalue)))
+        self._events.tell(settlement.event)
 
     def _release(self, taken: JobRecord) -> None:
         kept = self._queue(taken.queue)
@@ -334,6 +332,6 @@ class _Queue:
 
     def snapshot(self, job: JobRecord) -> JobRecord:
         """Return a copy of a job as others see it."""
-        seen = copy.deepcopy(job)
+        seen = job.copied()
         seen.state = self.state_of(job)
         return seen

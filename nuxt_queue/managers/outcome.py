@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.managers.queue_events import QueueEvent
+from nuxt_queue.rpc.codec import Encoded
 
 __all__ = [
     "Completed",
@@ -24,9 +24,9 @@ _LOST = "its manager was lost in attempt"
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler returned `result`."""
+    """The handler returned `result`, here as JSON text."""
 
-    result: Any
+    result: Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Settlement:
         """What listeners are told."""
         job, state = self.job, self.job.state
         if state == "completed":
-            return QueueEvent("completed", job.queue, job.id, returnvalue=job.returnvalue)
+            return QueueEvent("completed", job.queue, job.id, result=job.result)
         if state == "failed":
             return QueueEvent("failed", job.queue, job.id, failed_reason=job.failed_reason)
         return QueueEvent("delayed" if state == "delayed" else "waiting", job.queue, job.id)
@@ -113,7 +113,7 @@ def settle(job: JobRecord, outcome: Outcome, now_ms: int) -> Settlement:
     counted = replace(job, attempts_made=job.attempts_made + 1)
     if isinstance(outcome, Completed):
         counted.state, counted.finished_on = "completed", now_ms
-        counted.returnvalue, counted.failed_reason = outcome.result, None
+        counted.result, counted.failed_reason = outcome.result, None
         return Settlement(counted, is_counted=True)
     lost = isinstance(outcome, Lost)
     reason = f"{_LOST} {counted.attempts_made}" if isinstance(outcome, Lost) else outcome.reason

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nuxt_queue.errors import QueueError
+from nuxt_queue.rpc.codec import Encoded
 
 __all__ = ["QueueEvent", "QueueEventType", "QueueEvents", "QueueListener"]
 
@@ -37,15 +38,20 @@ class QueueEvent:
             or `delayed` again.
         queue: Where.
         job_id: The job; None when it happened to the queue.
-        returnvalue: The result, with `completed`.
+        result: The result, with `completed`, as JSON text.
         failed_reason: The reason, with `failed`.
     """
 
     type: QueueEventType
     queue: str
     job_id: str | None = None
-    returnvalue: Any = None
+    result: Encoded | None = None
     failed_reason: str | None = None
+
+    @property
+    def returnvalue(self) -> Any:
+        """The result itself, with `completed`; decoded at each call."""
+        return None if self.result is None else self.result.value()
 
 
 QueueListener = Callable[[QueueEvent], Awaitable[None] | None]

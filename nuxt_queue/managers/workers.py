@@ -42,6 +42,12 @@ class WorkerInfo:
         timeout_ms = None if self.options.path else self.options.timeout_ms
         return Work(self.handler, timeout_ms, self.options.subscribes)
 
+    @property
+    def max_message(self) -> int | None:
+        """Bytes of the longest message of a worker file's runtime; None where there is no wire."""
+        terms = getattr(self.handler, "terms", None)
+        return getattr(terms, "max_message", None)
+
     async def close(self) -> None:
         """Let go of what the handler of a worker file keeps ready, such as warm processes."""
         close = getattr(self.handler, "close", None)
@@ -97,7 +103,7 @@ def job_handler(
     if options.path is not None:
         raise QueueError(f"give a handler or a worker file, not both: {options.path}")
     if options.runtime == "inprocess":
-        return _in_process(handler)
+        return _InProcess(handler)
     if options.runtime is not None:
         raise QueueError(
             f'runtime "{options.runtime}" runs a worker file: give opts.path and no handler; a'
@@ -132,10 +138,15 @@ def child_processes(options: WorkerOptions) -> JobHandler:
     return ChildProcessRunner(options.path, runtime, options.timeout_ms).create_handler()
 
 
-def _in_process(handler: Callable[..., Any]) -> JobHandler:
-    async def handle(job: dict[str, Any], context: JobContext) -> Any:
-        from nuxt_queue.services.loopback import run_inprocess
+class _InProcess:
+    """Runs a Python callable `(job, ctx)` as a job in this process."""
 
-        return await run_inprocess(handler, job, context)
+    takes_encoded = True
 
-    return handle
+    def __init__(self, handler: Callable[..., Any]) -> None:
+        self._handler = handler
+
+    async def __call__(self, job: dict[str, Any], context: JobContext) -> Any:
+        from nuxt_queue.services.loopback import run_job
+
+        return await run_job(self._handler, job, context)

@@ -269,7 +269,7 @@ REFUSED = (
     ("complex", "return the real and imaginary parts"),
     ("a generator, a range, a view, a coroutine", "return what it yields: list(...), await ..."),
     ("a row with named fields such as time.struct_time", "return the fields you need"),
-    (f"a cycle, more than {MAX_DEPTH - 12} levels", "return plain data"),
+    (f"a cycle, more than {MAX_DEPTH} levels", "return plain data"),
     ("two keys with one JSON form", "1 and '1' are one key in JSON: make the keys strings"),
     ("anything else", "return plain data; dataclasses and pydantic models are understood"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nuxt_queue.errors import ValuePathError
-from nuxt_queue.rpc.codec import encode
+from nuxt_queue.rpc.codec import Encoded, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAVES", "Table", "as_key", "as_leaf", "at", "short", "under"]
 
-LEAVES = frozenset({str, int, float, bool, type(None)})
+# What has nothing inside, or has been checked already.
+LEAVES = frozenset({str, int, float, bool, type(None), Encoded})
 
 _INFINITY = float("inf")
 _PATH_SHOWN = 80  # characters of a path that hundreds of levels would make unreadable

@@ -12,6 +12,7 @@ from nuxt_queue.errors import (
     MethodNotFoundError,
     ParseError,
     RpcError,
+    ValuePathError,
 )
 
 TYPE_CHECKING = False
@@ -19,14 +20,30 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "AROUND_A_VALUE",
+    "MAX_BATCH",
+    "MAX_MESSAGE",
     "check_request",
     "check_response",
+    "check_size",
     "error_from_wire",
     "failure",
+    "id_to_repeat",
     "notification",
     "request",
     "success",
 ]
+
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes of the longest message unless `worker.max_message` says otherwise."""
+
+AROUND_A_VALUE = 64 * 1024
+"""Bytes that a value may grow by on its way from one message into the next, such as names."""
+
+MAX_BATCH = 100
+"""Messages of one batch: each is answered, also where two bytes are all that it has."""
+
+_LONGEST_ID = 4096  # characters; each answer repeats it
 
 _BY_CODE: dict[int, type[RpcError]] = {
     kind.code: kind
@@ -38,6 +55,22 @@ _BY_CODE: dict[int, type[RpcError]] = {
         InternalError,
     )
 }
+
+
+def check_size(what: str, size: int, limit: int) -> None:
+    """Raise ValuePathError if a message, or a value in it, is longer than it may be.
+
+    Args:
+        what: What is too long, as the user wrote it: `ctx.state.set('model')`, `result`.
+        size: Its bytes.
+        limit: The bytes that it may have: `worker.max_message`.
+    """
+    if size > limit:
+        raise ValuePathError(
+            what,
+            f"is {size:,} bytes of JSON, and worker.max_message allows {limit:,}; write a file and"
+            " pass its path",
+        )
 
 
 def request(request_id: int | str, method: str, params: Any) -> dict[str, Any]:
@@ -72,7 +105,9 @@ def check_request(message: dict[str, Any]) -> None:
     if "params" in message and type(message["params"]) not in (dict, list):
         raise InvalidRequestError('"params" must be an object or an array')
     if "id" in message and not _is_id(message["id"]):
-        raise InvalidRequestError('"id" must be a string, a number or null')
+        raise InvalidRequestError(
+            f'"id" must be a string of at most {_LONGEST_ID} characters, a number or null'
+        )
 
 
 def check_response(message: dict[str, Any]) -> None:
@@ -97,5 +132,13 @@ def error_from_wire(error: dict[str, Any]) -> RpcError:
     return kind(error["message"], error.get("data"), error["code"])
 
 
+def id_to_repeat(message: Any) -> Any:
+    """Return the id that an answer to a wrong request has: None where none can be told."""
+    given = message.get("id") if type(message) is dict else None
+    return given if _is_id(given) else None
+
+
 def _is_id(value: Any) -> bool:
-    return value is None or type(value) in (str, int, float)
+    if type(value) is str:
+        return len(value) <= _LONGEST_ID
+    return value is None or type(value) in (int, float)

@@ -50,6 +50,8 @@ CONTEXT_FIELDS = {
 ENV_CHILD = "NUXT_QUEUE_CHILD_PROCESS"
 # Set to "lines" by a parent that frames by newline, whatever the size: no acknowledgement needed.
 ENV_FRAMING = "NQ_RPC_FRAMING"
+# The longest line, in bytes, that a parent reads which frames by newline: `worker.max_message`.
+ENV_MAX_MESSAGE = "NQ_MAX_MESSAGE"
 # Set to "1" by a parent that has one process run one job after another.
 ENV_REUSE = "NQ_REUSE"
 # A descriptor that takes the worker's stdout, so that the parent can tell it from stderr.

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from itertools import count
 
-from nuxt_queue.errors import InternalError, InvalidRequestError, ParseError, RpcError
+from nuxt_queue.errors import (
+    InternalError,
+    InvalidRequestError,
+    ParseError,
+    PeerClosedError,
+    RpcError,
+)
 from nuxt_queue.rpc import messages
 from nuxt_queue.rpc.codec import decode, encode
 
@@ -63,8 +69,15 @@ class _Batch:
     def add(self, answer: dict[str, Any]) -> None:
         self._answers.append(answer)
         self._missing -= 1
-        if not self._missing:
+        if self._missing:
+            return
+        try:
             self._send(self._answers)
+        except PeerClosedError:
+            raise
+        except RpcError as error:  # too long for this host
+            count = len(self._answers)
+            self._send([messages.failure(None, RpcError(f"{count} answers to a batch: {error}"))])
 
 
 class Peer:
@@ -114,25 +127,37 @@ class Peer:
             raise
         self._raise_if_closed(request_id)  # closed while it was being written: nobody will answer
 
-    def notify(self, method: str, params: Any) -> None:
-        """Write a call that is not answered."""
+    def notify(self, method: str, params: Any, before: Callable[[int], None] | None = None) -> None:
+        """Write a call that is not answered; `before` as for `call`."""
         self._raise_if_closed()
-        self._send_line(encode(messages.notification(method, params)))
+        line = encode(messages.notification(method, params))
+        if before is not None:
+            before(len(line))
+        self._send_line(line)
 
     def receive(self, line: bytes) -> None:
         """Take one line that has arrived; never raises for what the line holds."""
         try:
-            value = decode(line)
+            message = decode(line)
         except ParseError as error:
-            self.violations += 1
-            self._send(messages.failure(None, error))
-            return
-        if type(value) is not list:
-            self._take(value, self._send)
-        elif value:
-            self._take_batch(value)
+            self.refuse(error)
         else:
-            self._refuse("an empty batch", None, self._send)
+            self.take(message)
+
+    def take(self, message: Any) -> None:
+        """Take what a line holds: a message, or the list of those of a batch."""
+        if type(message) is not list:
+            self._take(message, self._send)
+        elif not message:
+            self.refuse(InvalidRequestError("an empty batch"))
+        elif len(message) > messages.MAX_BATCH:
+            self.refuse(InvalidRequestError(f"a batch of more than {messages.MAX_BATCH} messages"))
+        else:
+            self._take_batch(message)
+
+    def refuse(self, error: RpcError) -> None:
+        """Answer a line that holds no message."""
+        self._refuse(error, None, self._send)
 
     def close(self, reason: RpcError) -> None:
         """Settle every pending call with `reason`; later calls raise it."""
@@ -166,14 +191,12 @@ class Peer:
             self._settle(message)
             return
         if type(message) is not dict:
-            self._refuse("a message must be an object", None, send)
+            self._refuse(InvalidRequestError("a message must be an object"), None, send)
             return
         try:
             messages.check_request(message)
         except InvalidRequestError as error:
-            given = message.get("id")
-            echo = given if type(given) in (str, int, float) else None
-            self._refuse(str(error), echo, send)
+            self._refuse(error, messages.id_to_repeat(message), send)
             return
         reply = Reply(send, message)
         try:
@@ -197,9 +220,9 @@ class Peer:
         else:
             done(message["result"], None)
 
-    def _refuse(self, why: str, echo: Any, send: Callable[[dict[str, Any]], None]) -> None:
+    def _refuse(self, error: RpcError, echo: Any, send: Callable[[dict[str, Any]], None]) -> None:
         self.violations += 1
-        send(messages.failure(echo, InvalidRequestError(why)))
+        send(messages.failure(echo, error))
 
 
 def _is_response(message: Any) -> bool:

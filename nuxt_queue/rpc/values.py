@@ -8,7 +8,7 @@ What is not plain has one form in `rpc.forms` or is refused with its path; nothi
 from __future__ import annotations
 
 from nuxt_queue.errors import ValuePathError
-from nuxt_queue.rpc.codec import MAX_DEPTH, encode, has_lone_surrogate
+from nuxt_queue.rpc.codec import MAX_DEPTH, has_lone_surrogate, text_of
 from nuxt_queue.rpc.leaves import LEAVES, Table, as_key, as_leaf, at, short, under
 
 TYPE_CHECKING = False
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
     from nuxt_queue.rpc.forms import Converter
 
-__all__ = ["VALUE_DEPTH", "refuse_large_integers", "to_json"]
-
-# A value travels inside a message, and a payload inside a job inside a message; the line as a
-# whole must stay within MAX_DEPTH, or the other side refuses it.
-VALUE_DEPTH = MAX_DEPTH - 12
+__all__ = ["convert", "refuse_large_integers", "safe_text", "to_json", "to_text"]
 
 _CONTAINERS = frozenset({dict, list, tuple})
 _LARGEST_EXACT = 2**53 - 1  # beyond, a double, which is JavaScript's only number, has gaps
@@ -40,7 +36,15 @@ def to_json(value: Any, path: str) -> Any:
     Raises:
         ValuePathError: If JSON cannot hold it; names the place, for example `result.a[3].loss`.
     """
-    return value if _is_safe(value, VALUE_DEPTH) else _convert(value, path)
+    if type(value) is str and value.isascii():
+        return value  # a long text would be encoded here for nothing
+    return value if safe_text(value) is not None else convert(value, path)
+
+
+def to_text(value: Any, path: str) -> bytes:
+    """Return `value` as JSON text; what it takes and raises is what `to_json` takes and raises."""
+    text = safe_text(value)
+    return text_of(convert(value, path)) if text is None else text
 
 
 def refuse_large_integers(value: Any, path: str) -> None:
@@ -65,21 +69,19 @@ def refuse_large_integers(value: Any, path: str) -> None:
             places += [(child, f"{where}[{i}]") for i, child in enumerate(item)]
 
 
-def _is_safe(value: Any, levels: int) -> bool:
-    """Tell whether `value` is JSON data already, without NaN, cycles or lone surrogates."""
-    if type(value) is str and value.isascii():
-        return True  # a long text would be encoded here once more for nothing
+def safe_text(value: Any, levels: int = MAX_DEPTH) -> bytes | None:
+    """Return the text of what is JSON data already; None for NaN, cycles, lone surrogates, ..."""
     if not _is_plain(value, levels):
-        return False
+        return None
     try:
-        line = encode(value)
-        return b"\\ud" not in line or not has_lone_surrogate(value)
+        text = text_of(value)
+        return text if b"\\ud" not in text or not has_lone_surrogate(value) else None
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 def _is_plain(value: Any, levels: int) -> bool:
-    """Tell whether C code can encode `value` without losing anything.
+    """Return True if C code can encode `value` without losing anything.
 
     Looks only at containers one by one; their leaves are judged by the set of their types.
     """
@@ -128,8 +130,8 @@ class _Place:
 
     def check(self, levels: int = 1) -> None:
         """Raise unless the value may hold `levels` levels of others."""
-        if self.depth + levels - 1 > VALUE_DEPTH:
-            raise ValuePathError(short(self.path), f"is nested deeper than {VALUE_DEPTH} levels")
+        if self.depth + levels - 1 > MAX_DEPTH:
+            raise ValuePathError(short(self.path), f"is nested deeper than {MAX_DEPTH} levels")
         above = self.above
         while above is not None:
             if above.value is self.value:
@@ -137,7 +139,7 @@ class _Place:
             above = above.above
 
 
-def _convert(value: Any, path: str) -> Any:
+def convert(value: Any, path: str) -> Any:
     """Convert a value place by place: recursion would end long before the levels do."""
     from nuxt_queue.rpc.forms import Converter  # most jobs never need the table
 
@@ -191,7 +193,8 @@ def _made(made: Any, place: _Place) -> list[_Place]:
             _Place(holder[slot], path, holder, slot, place, made.levels)
             for holder, slot, path in made.cells
         ]
-    if _is_safe(made, VALUE_DEPTH - place.depth):  # an array of a million numbers is, at once
+    # An array of a million numbers is, at once.
+    if safe_text(made, MAX_DEPTH - place.depth) is not None:
         place.holder[place.slot] = made
         return []
     return [_Place(made, place.path, place.holder, place.slot, place, 0)]

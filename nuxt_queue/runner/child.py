@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nuxt_queue.errors import ConfigError
+from nuxt_queue.rpc import methods
 from nuxt_queue.runner.forked import ForkedProcesses
 from nuxt_queue.runner.fresh import FreshProcesses, ProcessSource
 from nuxt_queue.runner.launch import Launch, LaunchOptions
@@ -16,6 +18,7 @@ from nuxt_queue.runner.process import Timeouts
 from nuxt_queue.runner.run import JobRun, Terms
 from nuxt_queue.runner.runtimes import make_launch
 from nuxt_queue.services.context import JobContext, JobHandler
+from nuxt_queue.services.payloads import decoded
 
 __all__ = ["ChildProcessRunner", "JobHandle"]
 
@@ -30,10 +33,13 @@ class JobHandle:
 
     def __init__(self, run: JobRun, job: Mapping[str, Any]) -> None:
         self._run = run
-        self._task = asyncio.create_task(run.execute(job))
+        self._task = asyncio.create_task(self._execute(job))
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._task.__await__()
+
+    async def _execute(self, job: Mapping[str, Any]) -> Any:
+        return await decoded(await self._run.execute(job))
 
     def done(self) -> bool:
         """Tell whether it is settled and its process gone."""
@@ -58,7 +64,8 @@ class ChildProcessRunner:
         runtime: Its name, as `runtimes.make_launch` knows it.
         timeout_ms: How long one job may take, in milliseconds.
         timeouts: The steps of a child's end.
-        max_message: The longest line of the protocol, in bytes; 64 MiB when left out.
+        max_message: The longest line of the protocol, in bytes; 64 MiB when left out.  The worker
+            is told, so that what is too long is refused by the call that it was given to.
         max_output: How many bytes of stdout, and of stderr, become log records of a job; 16 MiB
             when left out.
         options: The fields of `LaunchOptions`.
@@ -66,6 +73,9 @@ class ChildProcessRunner:
     Raises:
         ConfigError: If the worker, the runtime or a limit cannot be used.
     """
+
+    takes_encoded = True
+    """A job may come with parts that are `Encoded`; they are sent as they are."""
 
     def __init__(
         self,
@@ -87,7 +97,9 @@ class ChildProcessRunner:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
                 raise ConfigError(f"{name} is {value!r}; give {unit} above 0")
-        self.launch = make_launch(runtime, Path(worker_path), LaunchOptions(**options))
+        launch = make_launch(runtime, Path(worker_path), LaunchOptions(**options))
+        told = {methods.ENV_MAX_MESSAGE: str(max_message)}
+        self.launch = replace(launch, env={**launch.env, **told})
         self.terms = Terms(timeout_ms, max_message, max_output, timeouts)
         self.processes: ProcessSource = _source(self.launch)(self.launch, max_message, timeouts)
 
@@ -96,8 +108,8 @@ class ChildProcessRunner:
         return self
 
     async def __call__(self, job: Mapping[str, Any], job_context: JobContext) -> Any:
-        """Do as `execute` does."""
-        return await self.execute(job, job_context)
+        """Do as `execute` does, with a result that stays `Encoded` where it came as a long text."""
+        return await self._run(job_context).execute(job)
 
     def start(self, job: Mapping[str, Any], job_context: JobContext) -> JobHandle:
         """Start a job and return a handle on it."""
@@ -112,7 +124,7 @@ class ChildProcessRunner:
             WorkerCrashedError: If the process ended or broke the protocol without an answer.
             WorkerStartError: If the process could not be started.
         """
-        return await self._run(job_context).execute(job)
+        return await decoded(await self._run(job_context).execute(job))
 
     async def close(self) -> None:
         """End the processes that wait for jobs; running jobs are not touched."""

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _READY_S = 120.0  # to import what jobs need, on a slow disk too; then it has hung
 _ANSWER_S = 20.0  # to make a copy, or to reap one; then it is stuck, and is killed
+# What a fork server is not told, and each of its copies is.
+_OF_A_WORKER = (methods.ENV_CHILD, methods.ENV_FRAMING, methods.ENV_MAX_MESSAGE)
 _MESSAGE_BYTES = 1 << 17
 _TIMEOUTS = Timeouts(exit_s=1.0, close_s=0.1, term_s=0.1, drain_s=0.1)  # it has nothing to save
 
@@ -95,7 +97,7 @@ class ForkServer:
         Raises:
             OSError: If it could not be made.
         """
-        env = {name: launch.env[name] for name in (methods.ENV_CHILD, methods.ENV_FRAMING)}
+        env = {name: launch.env[name] for name in _OF_A_WORKER if name in launch.env}
         told = {"worker": launch.argv[-1], "cwd": str(launch.cwd), "env": env}
         pipes = (ends.requests, ends.answers, ends.printed, ends.complaints)
         answer = await self._ask(told, *(pipe.fileno() for pipe in pipes))
@@ -215,6 +217,7 @@ class _LastWords:
     """Whom the server's own lines belong to: what it printed last may say why it ended."""
 
     backlog = 0
+    is_reading = False
 
     def __init__(self) -> None:
         self._output = Output(0)
@@ -235,11 +238,10 @@ class _LastWords:
 
 async def _begin(launch: Launch, control: int, ends: Ends) -> Leader:
     """Start the server's process."""
-    hidden = (methods.ENV_CHILD, methods.ENV_FRAMING)  # it is no worker, its copies are
     server = replace(
         launch,
         argv=(*launch.argv[:-1], str(control), *(launch.preload or ())),
-        env={name: value for name, value in launch.env.items() if name not in hidden},
+        env={name: value for name, value in launch.env.items() if name not in _OF_A_WORKER},
         limits=Limits(),
         private_wire=True,
     )

@@ -160,6 +160,11 @@ class _Between:
         """What the last job has not dealt with."""
         return self._last.backlog
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the last job is at work on a long line."""
+        return self._last.is_reading
+
     def on_line(self, line: bytes) -> None:
         """Take the answer."""
         self._peer.receive(line)
@@ -185,6 +190,7 @@ class Nobody:
     """Whom the lines of a process belong to that waits for a job."""
 
     backlog = 0
+    is_reading = False
 
     def on_line(self, line: bytes) -> None:
         """Drop what no job has asked for."""

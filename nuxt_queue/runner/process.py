@@ -48,6 +48,10 @@ class Listener(Protocol):
     def backlog(self) -> int:
         """How much of what it has been given it has not dealt with."""
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is at work on a long line, and nothing else is read meanwhile."""
+
     def on_line(self, line: bytes) -> None:
         """Take a line of the protocol."""
 
@@ -160,7 +164,10 @@ class ChildProcess:
         if self._drained:
             return
         moved = None
-        while self._open_ends() and moved != (moved := (self._bytes_read, self.listener.backlog)):
+        while self._open_ends() and (
+            self.listener.is_reading
+            or moved != (moved := (self._bytes_read, self.listener.backlog))
+        ):
             await asyncio.wait(self._open_ends(), timeout=self._timeouts.drain_s)
         self._drained = self.exited.done()
 

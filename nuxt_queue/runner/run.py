@@ -10,31 +10,33 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nuxt_queue.errors import (
     HandlerError,
-    InternalError,
     JobError,
     MethodNotFoundError,
     PeerClosedError,
     RpcError,
-    ValuePathError,
     WorkerCancelledError,
     WorkerCrashedError,
     WorkerStartError,
     WorkerTimeoutError,
 )
 from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.messages import AROUND_A_VALUE, MAX_MESSAGE, check_size
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.rpc.values import refuse_large_integers, to_json
+from nuxt_queue.rpc.pieces import LARGE, read_message
 from nuxt_queue.runner.fresh import ProcessSource
 from nuxt_queue.runner.launch import Launch
 from nuxt_queue.runner.output import Output
 from nuxt_queue.runner.process import ChildProcess, Timeouts, describe_exit
 from nuxt_queue.services.context import JobContext
+from nuxt_queue.services.payloads import encoded, refuse_rounding
 
 __all__ = ["JobRun", "Terms"]
 
@@ -63,7 +65,7 @@ class Terms:
     """
 
     timeout_ms: int = 300_000
-    max_message: int = 64 * 1024 * 1024
+    max_message: int = MAX_MESSAGE
     max_output: int = 16 * 1024 * 1024
     timeouts: Timeouts = field(default_factory=Timeouts)
 
@@ -93,6 +95,9 @@ class JobRun:
         self._inbox: asyncio.Queue[tuple[Coroutine[Any, Any, None] | None, int]] = asyncio.Queue()
         self.backlog = 0
         self._paused = False
+        # Lines that wait behind a long one, which a thread reads in pieces.
+        self._unread: deque[bytes] = deque()
+        self._reading: asyncio.Task[None] | None = None
         self._output = Output(terms.max_output)
         self._process: ChildProcess | None = None
         self._peer = Peer(self._write, self._serve)
@@ -111,17 +116,28 @@ class JobRun:
             error.duration_ms = round((asyncio.get_running_loop().time() - started) * 1000)
             raise
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether a thread reads a long line."""
+        return self._reading is not None
+
     def on_line(self, line: bytes) -> None:
         """Take a line of the protocol."""
-        self._line_size = len(line)
-        self._peer.receive(line)
-        if self._peer.violations > _MAX_VIOLATIONS:
-            self._crash(f"broke the protocol more than {_MAX_VIOLATIONS} times")
+        if self._reading is None and len(line) <= LARGE:
+            self._take(len(line), lambda: self._peer.receive(line))
+            return
+        self._unread.append(line)
+        self._grow(len(line))
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
 
     def on_oversize(self) -> None:
         """Give up: what comes behind such a line cannot be told from it."""
         limit = self._terms.max_message
-        self._crash(f"sent a message larger than the limit of {limit} bytes")
+        self._crash(
+            f"sent a message larger than worker.max_message, which is {limit} bytes; have it write"
+            " a file and pass its path"
+        )
 
     def on_output(self, stream: str, line: bytes) -> None:
         """Record a line that the worker printed."""
@@ -129,9 +145,34 @@ class JobRun:
         if text is not None:
             self._put(self._context.log("info", text, {"stream": stream}), len(line))
 
+    def _take(self, size: int, take: Callable[[], None]) -> None:
+        self._line_size = size
+        take()
+        if self._peer.violations > _MAX_VIOLATIONS:
+            self._crash(f"broke the protocol more than {_MAX_VIOLATIONS} times")
+
+    async def _read(self) -> None:
+        """Take the lines that wait, in their order; the long ones without holding up the loop."""
+        while self._unread:
+            line = self._unread.popleft()
+            size = len(line)
+            if size <= LARGE:
+                self._take(size, partial(self._peer.receive, line))
+            else:
+                try:
+                    message = await asyncio.to_thread(read_message, line)
+                except RpcError as error:
+                    self._take(size, partial(self._peer.refuse, error))
+                else:
+                    del line  # what was long in it is in the message
+                    self._take(size, partial(self._peer.take, message))
+                    del message
+            self._shrink(size)
+        self._reading = None
+
     async def _execute(self, job: Mapping[str, Any]) -> Any:
         scope = self._context.scope
-        params = {"job": self._plain(dict(job), "job"), "context": scope.to_wire()}
+        params = {"job": await self._job(job), "context": scope.to_wire()}
         self._process = process = await self._start()
         worker = asyncio.create_task(self._work())
         watcher = asyncio.create_task(self._watch(process))
@@ -184,6 +225,8 @@ class JobRun:
         answered = self._answered  # one that comes from now on, after SIGTERM, is too late
         as_it_should = await self._processes.give_back(process, answered=answered)
         watcher.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
         self._peer.close(PeerClosedError("the job has ended"))
         for note in self._output.left_out():
             self._put(self._context.log("warn", note), len(note))
@@ -219,10 +262,19 @@ class JobRun:
     def _put(self, item: Coroutine[Any, Any, None], size: int) -> None:
         size += _ITEM_BYTES
         self._inbox.put_nowait((item, size))
+        self._grow(size)
+
+    def _grow(self, size: int) -> None:
         self.backlog += size
         if self.backlog > _HIGH_WATER and not self._paused and self._process is not None:
             self._paused = True
             self._process.pause_reading()
+
+    def _shrink(self, size: int) -> None:
+        self.backlog -= size
+        if self._paused and self.backlog < _LOW_WATER and self._process is not None:
+            self._paused = False
+            self._process.resume_reading()
 
     async def _work(self) -> None:
         """Answer calls and record lines, one after the other: program order is kept."""
@@ -231,10 +283,7 @@ class JobRun:
             if item is None:
                 return
             await item
-            self.backlog -= size
-            if self._paused and self.backlog < _LOW_WATER and self._process is not None:
-                self._paused = False
-                self._process.resume_reading()
+            self._shrink(size)
 
     async def _watch(self, process: ChildProcess) -> None:
         """Settle the job when its process or its channel ends without an answer."""
@@ -245,6 +294,8 @@ class JobRun:
             await asyncio.wait({exited}, timeout=_EXIT_NEWS_S)
         returncode = exited.result() if exited.done() else None
         await process.drain()
+        while self._reading is not None:  # the answer may be in what has come
+            await asyncio.wait({self._reading})
         if self._answered:
             return
         if returncode is None:
@@ -260,24 +311,24 @@ class JobRun:
         if method == methods.STARTED:
             return
         if not method.startswith("ctx."):
-            raise MethodNotFoundError(f"this host has no method {method!r}")
+            raise MethodNotFoundError(f"this host has no method {method!r:.80}")
         self._put(self._answer(method, params, reply), self._line_size)
 
     async def _answer(self, method: str, params: Any, reply: Reply) -> None:
-        try:
-            reply.result(self._plain(await self._context.call(method, params), method))
-        except RpcError as error:
-            reply.error(error)
-        except ValuePathError as error:
-            reply.error(RpcError(str(error)))
-        except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
-            reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
+        limit = self._terms.max_message
+        javascript = self._launch.javascript
+        await self._context.answer(method, params, reply, max_message=limit, javascript=javascript)
 
-    def _plain(self, value: Any, path: str) -> Any:
-        plain = to_json(value, path)
-        if self._launch.javascript:
-            refuse_large_integers(plain, path)
-        return plain
+    async def _job(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the job as it is sent; what is too long or too large for the worker is refused."""
+        parts = {}
+        for name, value in job.items():
+            text = await encoded(value, f"job.{name}")
+            if self._launch.javascript:
+                await refuse_rounding(text, f"job.{name}")
+            check_size(f"job.{name}", len(text), self._terms.max_message + AROUND_A_VALUE)
+            parts[name] = text
+        return parts
 
     def _on_answer(self, result: Any, error: RpcError | None) -> None:
         if isinstance(error, PeerClosedError):

@@ -7,6 +7,8 @@ from _thread import allocate_lock
 
 from nuxt_queue.errors import MethodNotFoundError, NotSupportedByHost, RpcError
 from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.codec import encode
+from nuxt_queue.rpc.messages import check_size, success
 from nuxt_queue.rpc.peer import Peer
 from nuxt_queue.rpc.values import refuse_large_integers, to_json
 
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-__all__ = ["WINDOW_BYTES", "Call", "Calls", "loop_is_running"]
+    from nuxt_queue.rpc.codec import Encoded
+
+__all__ = ["UNLIMITED", "WINDOW_BYTES", "Call", "Calls", "loop_is_running"]
 
 # A host that splits its input by chunks loses a line that does not fit the pipe's buffer.
 WINDOW_BYTES = 64 * 1024
+UNLIMITED = 1 << 62  # bytes of a line, for a host that has not said what it reads
+_AROUND_A_RESULT = len(encode(success(1, None))) - len("null")
 
 
 class Call:
@@ -110,10 +116,11 @@ class Calls:
         peer: Carries the calls.
         framed: Whether the host reads lines of any length.  If not, at most 64 KiB stay
             unacknowledged, and every log line is a call that is acknowledged.
+        longest: Bytes of the longest line that the host reads, if it has said so.
     """
 
-    def __init__(self, peer: Peer, *, framed: bool) -> None:
-        self.peer, self.framed = peer, framed
+    def __init__(self, peer: Peer, *, framed: bool, longest: int = UNLIMITED) -> None:
+        self.peer, self.framed, self.longest = peer, framed, longest
         self._outstanding: dict[int, Call] = {}
         self._failed: list[Call] = []
         self._lacking: set[str] = set()  # methods that the host has been asked for in vain
@@ -181,9 +188,17 @@ class Calls:
         if self._closed:
             return
         if self.framed:
-            self.peer.notify(methods.LOG, params)
+            self.peer.notify(methods.LOG, params, lambda size: self.check("a log line", size))
         else:
             self.make(methods.LOG, params, "ctx.logger").seen = True
+
+    def check(self, what: str, size: int) -> None:
+        """Raise ValuePathError for a line, its newline included, that the host does not read."""
+        check_size(what, size - 1, self.longest)
+
+    def check_result(self, result: Encoded) -> None:
+        """Raise ValuePathError for a result that a host would not read."""
+        self.check("result", len(result) + _AROUND_A_RESULT)
 
     def drain(self, log_timeout_s: float = 5.0) -> list[Call]:
         """Wait for everything outstanding; return the failed calls that nobody looked at.
@@ -219,6 +234,7 @@ class Calls:
         with self._mutex:
             self._outstanding[id(call)] = call
         if self.framed:
+            self.check(call.label, size)
             return
         if size > WINDOW_BYTES:
             raise RpcError(

@@ -112,6 +112,9 @@ class Logger:
             if self._calls.framed:
                 raise  # the channel is gone, and so is the job
             self._calls.log({"level": known, "message": text[:2000] + "…", "metadata": {}})
+        except ValuePathError as error:  # longer than a message may be
+            short = {"metadataError": str(error)}
+            self._calls.log({"level": known, "message": text[:200] + "…", "metadata": short})
 
     def debug(self, message: object, metadata: Any = None) -> None:
         """Write a line at level debug."""

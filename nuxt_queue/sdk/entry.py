@@ -11,10 +11,17 @@ import os
 import sys
 from _thread import allocate_lock, start_new_thread
 
-from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError, PeerClosedError, RpcError
+from nuxt_queue.errors import (
+    InvalidParamsError,
+    MethodNotFoundError,
+    PeerClosedError,
+    RpcError,
+    ValuePathError,
+)
 from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.messages import check_size
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.sdk.calls import WINDOW_BYTES, Calls, loop_is_running
+from nuxt_queue.sdk.calls import UNLIMITED, WINDOW_BYTES, Calls, loop_is_running
 from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
 from nuxt_queue.sdk.job import Job
@@ -144,7 +151,7 @@ class _Worker:
     def __init__(self, channel: StdioChannel) -> None:
         self._channel = channel
         self._peer = Peer(self._send, self._serve, _FIRST_ID)
-        self._calls = Calls(self._peer, framed=channel.framed)
+        self._calls = self._new_calls()
         self._ctx: RunContext | None = None
         self._job: tuple[dict[str, Any], Reply] | None = None  # the one under way
         self._takes_more = True
@@ -204,7 +211,14 @@ class _Worker:
                 os._exit(1)
             self._fail(reply, error, "run")
 
+    def _new_calls(self) -> Calls:
+        longest = UNLIMITED if self._channel.longest is None else self._channel.longest
+        return Calls(self._peer, framed=self._channel.framed, longest=longest)
+
     def _send(self, line: bytes) -> None:
+        # Calls have been checked: what is too long here is an answer.
+        if self._channel.longest is not None:
+            check_size("result", len(line) - 1, self._channel.longest)
         if len(line) > WINDOW_BYTES and not self._channel.framed:
             raise RpcError(
                 f"the answer is a line of {len(line)} bytes, and this host loses lines over"
@@ -248,8 +262,9 @@ class _Worker:
             reply.error(failure)
         except PeerClosedError:
             return
-        except RpcError:  # too long for a host that loses long lines
-            reply.error(RpcError(str(failure)[:2000], {"type": type(error).__name__}))
+        except (RpcError, ValuePathError):  # too long for this host
+            room = min(2000, (self._channel.longest or WINDOW_BYTES) // 8)
+            reply.error(_briefly(error, phase, room))
 
     def _serve(self, method: str, params: Any, reply: Reply) -> None:
         if method == methods.CANCEL:
@@ -265,13 +280,13 @@ class _Worker:
             self._cancelled = False  # it was meant for the last one
             reply.result(True)
         elif method != methods.EXECUTE:
-            raise MethodNotFoundError(f"a worker has no method {method!r}; it has 'execute'")
+            raise MethodNotFoundError(f"a worker has no method {method!r:.80}; it has 'execute'")
         elif self._job is not None:
             raise RpcError("this worker has its job already; start a process per job", code=_BUSY)
         else:
             if not isinstance(params, dict) or not isinstance(params.get("context", {}), dict):
                 raise InvalidParamsError("execute takes {job, context}, and context is an object")
-            self._calls = Calls(self._peer, framed=self._channel.framed)
+            self._calls = self._new_calls()
             self._ctx, self._answered = None, False
             self._job = (params, reply)
             self._given.release()
@@ -295,9 +310,14 @@ def _described(error: BaseException, phase: str) -> RpcError:
 
         return to_rpc_error(error, phase)
     except (OSError, MemoryError):  # no descriptor or no memory is left to load it
-        name, text = type(error).__name__, str(error)
-        data = {"type": name, "message": text, "phase": phase, "retryable": True}
-        return RpcError(f"{name}: {text}", data)
+        return _briefly(error, phase)
+
+
+def _briefly(error: BaseException, phase: str, room: int = 2000) -> RpcError:
+    name, text = type(error).__name__, str(error)[:room]
+    retryable = bool(getattr(error, "retryable", True))
+    data = {"type": name, "message": text, "phase": phase, "retryable": retryable}
+    return RpcError(f"{name}: {text}", data)
 
 
 def _clean_up() -> None:

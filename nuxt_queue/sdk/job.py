@@ -15,8 +15,8 @@ _ENVELOPE_MARKS = frozenset({"id", "name", "opts", "attemptsMade"})
 class Job(dict):  # type: ignore[type-arg]  # subscripting a base costs an import of typing
     """A dictionary with `id`, `name`, `data` (the payload), `attemptsMade` and `opts`.
 
-    A key that the job itself does not have is looked up in `data`, then in `inputs`, so that code
-    written for a host that passes the bare payload, or the payloads keyed by event, works too.
+    A key that the job itself does not have is looked up in `data`, so that code written for a host
+    that passes the bare payload works too.
     """
 
     @classmethod
@@ -51,9 +51,9 @@ class Job(dict):  # type: ignore[type-arg]  # subscripting a base costs an impor
         return job
 
     def __missing__(self, key: str) -> Any:
-        for place in (self.get("data"), self.get("inputs")):
-            if isinstance(place, dict) and key in place:
-                return place[key]
+        data = self.get("data")
+        if isinstance(data, dict) and key in data:
+            return data[key]
         raise KeyError(key)
 
     @property

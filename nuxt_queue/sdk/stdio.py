@@ -33,15 +33,22 @@ class StdioChannel:
     Attributes:
         framed: Whether the host has said that it reads lines of any length.
         reused: Whether the host has said that one job may follow another.
+        longest: Bytes of the longest line that the host has said it reads; None if it has not.
         on_record: Takes a log line and returns False if it belongs to no job; None until the
             worker has a conversation with its host.
     """
 
     def __init__(
-        self, reads_fd: int, writes_fd: int, *, framed: bool = False, reused: bool = False
+        self,
+        reads_fd: int,
+        writes_fd: int,
+        *,
+        framed: bool = False,
+        reused: bool = False,
+        longest: int | None = None,
     ) -> None:
         self._reads_fd, self._writes_fd = reads_fd, writes_fd
-        self.framed, self.reused = framed, reused
+        self.framed, self.reused, self.longest = framed, reused, longest
         self._writing = allocate_lock()
         self._writer = 0  # the thread that holds it
         self.on_record: Callable[[dict[str, Any]], bool] | None = None
@@ -141,7 +148,9 @@ def claim() -> StdioChannel | None:
         # Private copies first: after this nothing can reach the wire through 0 and 1.
         framed = os.environ.pop(methods.ENV_FRAMING, "") == "lines"
         reused = os.environ.pop(methods.ENV_REUSE, "") == "1"
-        _claimed = StdioChannel(os.dup(0), os.dup(1), framed=framed, reused=reused)
+        said = os.environ.pop(methods.ENV_MAX_MESSAGE, "")
+        longest = int(said) if framed and said.isascii() and said.isdecimal() else None
+        _claimed = StdioChannel(os.dup(0), os.dup(1), framed=framed, reused=reused, longest=longest)
         os.register_at_fork(after_in_child=_claimed._forget)  # noqa: SLF001 its own module
         capture = int(os.environ.pop(methods.ENV_STDOUT_FD, "2"))
         os.dup2(capture, 1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from nuxt_queue.errors import QueueError
+from nuxt_queue.rpc.pieces import opened
 from nuxt_queue.services.cron import next_time
-from nuxt_queue.services.kept import known_fields
+from nuxt_queue.services.kept import fields_of, known_fields
 
 __all__ = ["Await", "Position", "check_await"]
 
@@ -97,7 +98,7 @@ class Await:
 
     def to_json(self) -> dict[str, Any]:
         """Return the wait as plain JSON data."""
-        return asdict(self)
+        return fields_of(self)
 
     @property
     def due_at(self) -> float | None:
@@ -120,6 +121,7 @@ class Await:
         key = self.config.get("filterKey")
         if key is None:
             return True
+        payload, run_input = opened(payload), opened(run_input)
         if not (isinstance(payload, Mapping) and isinstance(run_input, Mapping)):
             return False
         missing = object()

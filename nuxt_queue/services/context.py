@@ -9,14 +9,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
-from nuxt_queue.errors import InvalidParamsError, MethodNotFoundError
+from nuxt_queue.errors import (
+    InternalError,
+    InvalidParamsError,
+    MethodNotFoundError,
+    RpcError,
+    ValuePathError,
+)
 from nuxt_queue.rpc import methods
+from nuxt_queue.rpc.codec import Encoded, plain
+from nuxt_queue.rpc.messages import check_size
+from nuxt_queue.rpc.peer import Reply
+from nuxt_queue.rpc.pieces import opened
 from nuxt_queue.services.events import Event, EventBus
+from nuxt_queue.services.payloads import decoded, encoded, refuse_rounding, taken_in
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import StateStore
 from nuxt_queue.text import has_surrogate
 
 __all__ = ["ContextService", "FlowControl", "FlowSteps", "JobContext", "JobHandler", "KeepLog"]
+
+
+_SHOWN = 3  # of the names that a message repeats
 
 
 class FlowControl(Protocol):
@@ -146,11 +160,45 @@ class JobContext:
             MethodNotFoundError: If there is no such method.
             InvalidParamsError: If a parameter is missing, unknown or of the wrong type.
         """
+        return await decoded(await self._call(method, params))
+
+    async def _call(self, method: str, params: Mapping[str, Any] | list[Any]) -> Any:
         entry = self._TABLE.get(method)
         if entry is None:
-            raise MethodNotFoundError(f"this host has no method {method!r}")
+            raise MethodNotFoundError(f"this host has no method {method!r:.80}")
         answer, required, optional = entry
         return await answer(self, _by_name(method, params, required, optional))
+
+    async def answer(
+        self,
+        method: str,
+        params: Any,
+        reply: Reply,
+        *,
+        max_message: int,
+        javascript: bool = False,
+    ) -> None:
+        """Answer one call over the wire; whatever goes wrong is its error.
+
+        Args:
+            method: What is called.
+            params: Its parameters.
+            reply: Takes the answer.
+            max_message: Bytes of the longest answer.
+            javascript: Whether an integer that JavaScript would round is refused.
+        """
+        try:
+            result = await encoded(await self._call(method, params), method)
+            if javascript:
+                await refuse_rounding(result, method)
+            check_size(_as_called(method, params), len(result), max_message)
+            reply.result(result)
+        except RpcError as error:
+            reply.error(error)
+        except ValuePathError as error:
+            reply.error(RpcError(str(error)))
+        except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
+            reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
 
     async def log(
         self, level: str, message: str, metadata: Mapping[str, Any] | None = None
@@ -174,7 +222,7 @@ class JobContext:
         return flows
 
     async def _get(self, given: dict[str, Any]) -> Any:
-        return await self.service.state.get(self._flow_scope, _text(given, "key"))
+        return await self.service.state.read(self._flow_scope, _text(given, "key"))
 
     async def _set(self, given: dict[str, Any]) -> None:
         opts = given.get("opts") or {}
@@ -192,6 +240,7 @@ class JobContext:
         return await self.service.state.incr(self._flow_scope, _text(given, "key"), by)
 
     async def _log(self, given: dict[str, Any]) -> None:
+        given = {name: plain(value) for name, value in given.items()}
         metadata = given.get("metadata")
         if metadata is not None and not isinstance(metadata, dict):
             metadata = {"value": metadata}
@@ -200,18 +249,20 @@ class JobContext:
 
     async def _emit(self, given: dict[str, Any]) -> list[Any]:
         payload = given.get("payload")
-        if payload is not None and not isinstance(payload, dict):
+        if payload is None:
+            payload = {}
+        elif not _is_object(payload):
             payload = {"value": payload}
-        name, payload = _text(given, "trigger"), payload or {}
+        name, payload = _text(given, "trigger"), await taken_in(payload, "payload")
         await self.service.bus.publish("emit", self.scope, {"name": name, "payload": payload})
         if self.service.steps is not None:
             await self.service.steps.step_emitted(self.scope, name, payload)
         return []
 
     async def _emit_event(self, given: dict[str, Any]) -> list[Any]:
-        event = given["event"]
-        data = event.get("data") if isinstance(event, dict) else None
-        if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        event = _members(given["event"])
+        data = _members(event.get("data"))
+        if not isinstance(data.get("name"), str):
             raise InvalidParamsError('an event is {"type": "emit", "data": {"name": ...}}')
         payload = {key: value for key, value in data.items() if key != "name"}
         return await self._emit({"trigger": data["name"], "payload": payload})
@@ -309,8 +360,27 @@ def _by_name(
     unknown = sorted(set(given) - set(names))
     if unknown:
         takes = ", ".join(names) or "no parameters"
-        raise InvalidParamsError(f"{method} has no {', '.join(unknown)}; it takes {takes}")
+        shown = ", ".join(f"{name:.80}" for name in unknown[:_SHOWN])
+        raise InvalidParamsError(f"{method} has no {shown}; it takes {takes}")
     return given
+
+
+def _is_object(value: Any) -> bool:
+    return value.text.startswith(b"{") if type(value) is Encoded else isinstance(value, dict)
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """Return the members of an object, of which long ones stay `Encoded`; none of anything else."""
+    if not _is_object(value):
+        return {}
+    found: dict[str, Any] = opened(value)
+    return found
+
+
+def _as_called(method: str, params: Any) -> str:
+    """Return a call as the user wrote it, as far as it says what was asked for."""
+    key = params.get("key") if isinstance(params, dict) else None
+    return f"{method}({key!r:.80})" if isinstance(key, str) else method
 
 
 def _text(given: dict[str, Any], name: str) -> str:

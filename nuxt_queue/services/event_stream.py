@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+from nuxt_queue.rpc.codec import Encoded, decode, plain, text_of
 
 __all__ = ["Event", "EventStream", "MemoryEventStream"]
 
@@ -23,7 +24,7 @@ class Event:
         step_name: The job's name; None for events of the flow itself.
         step_id: The attempt's id.
         attempt: 1 for the first attempt.
-        data: What belongs to this type of event.
+        kept_data: What belongs to this type of event; values in it may be `Encoded`.
         id: Microseconds of unix time at which it was published; a publisher uses none twice.
         ts: Unix time in seconds.
     """
@@ -34,12 +35,24 @@ class Event:
     step_name: str | None
     step_id: str | None
     attempt: int | None
-    data: dict[str, Any]
+    kept_data: dict[str, Any]
     id: int
     ts: float
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What belongs to this type of event."""
+        if any(type(value) is Encoded for value in self.kept_data.values()):
+            return {name: plain(value) for name, value in self.kept_data.items()}
+        return self.kept_data
+
     def to_wire(self) -> dict[str, Any]:
-        """Return the host's form: camelCase, absent fields left out."""
+        """Return the host's form: camelCase, absent fields left out; a copy."""
+        wire: dict[str, Any] = decode(text_of(self.kept()))
+        return wire
+
+    def kept(self) -> dict[str, Any]:
+        """Return the host's form as it is kept, with values that may be `Encoded`."""
         wire = {
             "id": self.id,
             "ts": self.ts,
@@ -49,7 +62,7 @@ class Event:
             "stepName": self.step_name,
             "stepId": self.step_id,
             "attempt": self.attempt,
-            "data": copy.deepcopy(self.data),
+            "data": self.kept_data,
         }
         return {key: value for key, value in wire.items() if value is not None}
 
@@ -63,7 +76,7 @@ class Event:
             step_name=wire.get("stepName"),
             step_id=wire.get("stepId"),
             attempt=wire.get("attempt"),
-            data=wire["data"],
+            kept_data=wire["data"],
             id=wire["id"],
             ts=wire["ts"],
         )

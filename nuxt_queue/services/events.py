@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nuxt_queue.rpc.codec import decode, text_of
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.event_stream import Event, EventStream, MemoryEventStream
 from nuxt_queue.services.scope import Scope
@@ -79,7 +80,7 @@ class EventBus:
         Args:
             type: The event's type.
             scope: Where it happened; without a step name, an event of the flow itself.
-            data: JSON values; copied.
+            data: JSON values; copied.  Those that are `Encoded` stay so until a listener looks.
         """
         step = scope.step_name is not None
         ts = self._clock()
@@ -91,7 +92,7 @@ class EventBus:
             step_name=scope.step_name,
             step_id=scope.step_id,
             attempt=scope.attempt if step else None,
-            data=_copied(dict(data or {})),
+            kept_data={name: _copied(value) for name, value in (data or {}).items()},
             id=self._last_id,
             ts=ts,
         )
@@ -168,9 +169,5 @@ async def _call(listener: Listener, event: Event) -> None:
 
 
 def _copied(value: Any) -> Any:
-    """Copy plain JSON data: a fifth of the time that `copy.deepcopy` takes, at every log line."""
-    if type(value) is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copied(item) for item in value]
-    return value
+    """Copy JSON data; by its text, since copying it part by part would be recursive."""
+    return decode(text_of(value)) if type(value) in (dict, list) else value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from nuxt_queue.services.awaits import Await
 from nuxt_queue.services.delivery import Delivery
 from nuxt_queue.services.flow_definition import STEP_TOKEN, FlowDefinition, Step
 from nuxt_queue.services.flow_status import FlowRun, FlowStatus, StepStatus, iso_time
+from nuxt_queue.services.kept import fields_of
 
 __all__ = ["FlowRun", "FlowStatus", "RunRecord", "StepStatus", "iso_time"]
 
@@ -82,7 +83,7 @@ class RunRecord:
         """Return all that is kept of the run as plain JSON data, not copied."""
         kept = {name: getattr(self, name) for name in _KEPT}
         kept["definition"] = self.definition.to_json()
-        kept["outbox"] = {step: asdict(each) for step, each in self.outbox.items()}
+        kept["outbox"] = {step: fields_of(each) for step, each in self.outbox.items()}
         kept["awaits"] = {step: each.to_json() for step, each in self.awaits.items()}
         return kept
 

@@ -17,7 +17,6 @@ from nuxt_queue.errors import (
     QueueError,
     QueueStorageError,
 )
-from nuxt_queue.rpc.values import to_json
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.delivery import Delivery
 from nuxt_queue.services.events import EventBus
@@ -26,6 +25,7 @@ from nuxt_queue.services.flow_queries import FlowQueries
 from nuxt_queue.services.flow_runs import RunRecord
 from nuxt_queue.services.flow_status import FlowRun, FlowStatus, StepStatus
 from nuxt_queue.services.flow_store import Change, FlowStore, MemoryFlowStore, unknown_run
+from nuxt_queue.services.payloads import taken_in
 from nuxt_queue.services.scope import Scope
 
 __all__ = [
@@ -106,7 +106,7 @@ class FlowEngine(FlowQueries):
         """
         definition = self._definition(name)
         definition.check()
-        payload = to_json({} if payload is None else payload, "payload")
+        payload = await taken_in({} if payload is None else payload, "payload")
         run = RunRecord.begin(str(uuid.uuid4()), definition, payload, self._clock())
         run.news.insert(0, ("flow.start", {"input": payload}))
         await self._store.create(run)
@@ -156,7 +156,7 @@ class FlowEngine(FlowQueries):
             The ids of the runs that it reached: steps that subscribe to it may start there, and
             waits for it are over.
         """
-        payload = to_json({} if payload is None else payload, "payload")
+        payload = await taken_in({} if payload is None else payload, "payload")
         if run_id is not None:
             run = await self._record(run_id)
             reached = [run_id] if run.status == "running" else []
@@ -176,7 +176,7 @@ class FlowEngine(FlowQueries):
         Raises:
             QueueError: There is no such run, or the step does not wait.
         """
-        data = to_json(data, "data")
+        data = await taken_in(data, "data")
         answers: list[bool] = []
 
         def change(run: RunRecord) -> None:

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-__all__ = ["known_fields"]
+__all__ = ["fields_of", "known_fields"]
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """Return the fields of a record as they are: `asdict` would copy values, and recursively."""
+    return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
 def known_fields(kind: type, kept: Mapping[str, Any]) -> dict[str, Any]:

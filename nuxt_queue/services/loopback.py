@@ -17,12 +17,12 @@ from nuxt_queue.errors import (
     HandlerError,
     InternalError,
     PeerClosedError,
-    RpcError,
     WorkerStartError,
 )
-from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.codec import Encoded, decode, encode
+from nuxt_queue.rpc.messages import AROUND_A_VALUE, MAX_MESSAGE, check_size
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.rpc.values import to_json
+from nuxt_queue.rpc.pieces import read_message
 from nuxt_queue.sdk.calls import Calls
 from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
@@ -30,36 +30,45 @@ from nuxt_queue.sdk.entry import CallFailedError
 from nuxt_queue.sdk.job import Job
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import JobContext
+from nuxt_queue.services.payloads import decoded, encoded
 
-__all__ = ["connect", "now", "run_handler", "run_inprocess"]
+__all__ = ["connect", "now", "run_handler", "run_inprocess", "run_job"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_SHORT = 64 * 1024  # bytes of a line that is read at once
 _DRAIN_S = 1.0  # for the last calls of a job that has ended; one that hangs is given up
 
 # Runs one call's coroutine and settles its reply.
 Answer = Callable[[Coroutine[Any, Any, None]], Any]
 
 
-def connect(job_context: JobContext, answer: Answer) -> Calls:
+def connect(job_context: JobContext, answer: Answer, max_message: int = MAX_MESSAGE) -> Calls:
     """Join a worker's calls to the service that answers them, through encoded lines.
 
     Args:
         job_context: Answers the calls.
         answer: Decides where: `now`, or a queue of an event loop.
+        max_message: Bytes of the longest message, as in a process of its own.
     """
 
     def serve(method: str, params: Any, reply: Reply) -> None:
-        answer(_answer(job_context, method, params, reply))
+        answer(job_context.answer(method, params, reply, max_message=max_message))
+
+    def to_host(line: bytes) -> None:
+        if len(line) <= _SHORT:
+            host.receive(line)
+        else:  # so that what is long is not unfolded where it is only kept
+            host.take(read_message(line))
 
     def to_worker(line: bytes) -> None:
         worker.receive(line)
 
     host = Peer(to_worker, serve)
-    worker = Peer(host.receive, _refuse)
-    return Calls(worker, framed=True)
+    worker = Peer(to_host, _refuse)
+    return Calls(worker, framed=True, longest=max_message)
 
 
 def now(call: Coroutine[Any, Any, T]) -> T:
@@ -80,6 +89,13 @@ def now(call: Coroutine[Any, Any, T]) -> T:
 async def run_inprocess(
     handler: Callable[..., Any], job: dict[str, Any], job_context: JobContext
 ) -> Any:
+    """Run a Python callable as a job in this process, and return its result as plain data."""
+    return await decoded(await run_job(handler, job, job_context))
+
+
+async def run_job(
+    handler: Callable[..., Any], job: dict[str, Any], job_context: JobContext
+) -> Encoded:
     """Run a Python callable as a job in this process: `runtime: "inprocess"`.
 
     A plain function runs in a thread of its own, so that a slow one does not hold up other jobs.
@@ -127,10 +143,13 @@ async def run_handler(
     ctx: RunContext,
     calls: Calls,
     subscribes: Collection[str] = (),
-) -> Any:
+) -> Encoded:
     """Run a handler with a context in this process, as the child's entry does in its own."""
     check_handler(handler)
-    given = Job.of(decode(encode(to_json(dict(job), "job"))), {}, subscribes)
+    sent = await encoded(dict(job), "job")
+    check_size("data", len(sent), calls.longest + AROUND_A_VALUE)
+    given = Job.of(await decoded(sent), {}, subscribes)
+    del sent
     # Tasks that the handler leaves behind go on: the loop is not its own, and which of the loop's
     # tasks are its cannot be told from those of other jobs.
     if _is_coroutine_function(handler):
@@ -139,20 +158,11 @@ async def run_handler(
         result = await _in_thread(handler, given, ctx)
         if hasattr(result, "__await__"):
             result = await result
-    plain = decode(encode(to_json(result, "result")))
+    plain = await encoded(result, "result")
+    calls.check_result(plain)
     for call in await calls.drained():
         raise CallFailedError(f"{call.label} was not awaited and failed: {call.error}")
     return plain
-
-
-async def _answer(job_context: JobContext, method: str, params: Any, reply: Reply) -> None:
-    try:
-        result = await job_context.call(method, params)
-        reply.result(to_json(result, method))
-    except RpcError as error:
-        reply.error(error)
-    except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
-        reply.error(InternalError(f"{method}: {type(error).__name__}: {error}"))
 
 
 async def _in_thread(handler: Callable[..., Any], job: Job, ctx: RunContext) -> Any:

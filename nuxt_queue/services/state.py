@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nuxt_queue.errors import InvalidParamsError
-from nuxt_queue.rpc.codec import decode, encode
-from nuxt_queue.rpc.values import to_json
+from nuxt_queue.rpc.codec import Encoded
+from nuxt_queue.rpc.values import to_text
+from nuxt_queue.services.payloads import decoded, encoded
 
-__all__ = ["MemoryStateStore", "StateStore", "check_number", "checked_ttl", "state_line"]
+__all__ = ["MemoryStateStore", "StateStore", "check_number", "checked_ttl", "state_value", "sum_of"]
+
+_ZERO = Encoded(b"0")
 
 
 class StateStore(ABC):
@@ -24,9 +27,13 @@ class StateStore(ABC):
     equal to what was stored and never aliased; 0, False and "" stay what they are.
     """
 
-    @abstractmethod
     async def get(self, scope_key: str, key: str) -> Any | None:
         """Return the value, or None when there is none or its time is over."""
+        return await decoded(await self.read(scope_key, key))
+
+    @abstractmethod
+    async def read(self, scope_key: str, key: str) -> Encoded | None:
+        """Return the value as JSON text, or None when there is none or its time is over."""
 
     @abstractmethod
     async def set(
@@ -70,7 +77,7 @@ class StateStore(ABC):
 
 @dataclass(slots=True)
 class _Entry:
-    line: bytes  # JSON text is the copy: nothing handed out or taken in can be aliased
+    value: Encoded  # JSON text is the copy: nothing handed out or taken in can be aliased
     expires_at: float | None = None
 
 
@@ -87,10 +94,10 @@ class MemoryStateStore(StateStore):
         # Values that are never read again would pile up if only a read dropped what is over.
         self._deadlines: list[tuple[float, str, str]] = []
 
-    async def get(self, scope_key: str, key: str) -> Any | None:
+    async def read(self, scope_key: str, key: str) -> Encoded | None:
         """Return the value, or None."""
         entry = self._live(scope_key).get(key)
-        return None if entry is None else decode(entry.line)
+        return None if entry is None else entry.value
 
     async def set(
         self, scope_key: str, key: str, value: Any, *, ttl_s: float | None = None
@@ -98,7 +105,7 @@ class MemoryStateStore(StateStore):
         """Store a copy of the value."""
         self._expire()
         expires_at = None if ttl_s is None else self._clock() + checked_ttl(ttl_s, key)
-        entry = _Entry(state_line(value, key), expires_at)
+        entry = _Entry(await state_value(value, key), expires_at)
         self._scopes.setdefault(scope_key, {})[key] = entry
         if expires_at is not None:
             heapq.heappush(self._deadlines, (expires_at, scope_key, key))
@@ -112,16 +119,16 @@ class MemoryStateStore(StateStore):
         # No await between the read and the write: that is what makes it indivisible here.
         check_number(by, f"incr of state {key!r}: the step")
         self._expire()
-        entry = self._scopes.setdefault(scope_key, {}).setdefault(key, _Entry(b"0"))
-        before = decode(entry.line)
+        entry = self._scopes.setdefault(scope_key, {}).setdefault(key, _Entry(_ZERO))
+        before = entry.value.value()
         check_number(before, f"incr of state {key!r}: its value")
         after: int | float = before + by
-        entry.line = state_line(after, key)
+        entry.value = sum_of(after, key)
         return after
 
     async def all(self, scope_key: str) -> dict[str, Any]:
         """Return every value of a scope by key."""
-        return {key: decode(entry.line) for key, entry in self._live(scope_key).items()}
+        return {key: entry.value.value() for key, entry in self._live(scope_key).items()}
 
     async def clear(self, scope_key: str) -> None:
         """Remove every value of a scope."""
@@ -140,9 +147,14 @@ class MemoryStateStore(StateStore):
                 del self._scopes[scope_key][key]
 
 
-def state_line(value: Any, key: str) -> bytes:
+async def state_value(value: Any, key: str) -> Encoded:
     """Return a value as JSON text; raises ValuePathError for what JSON cannot hold."""
-    return encode(to_json(value, f"state[{key!r}]"))
+    return await encoded(value, f"state[{key!r}]")
+
+
+def sum_of(number: float, key: str) -> Encoded:
+    """Return what a value has been added up to; raises ValuePathError when it is no number."""
+    return Encoded(to_text(number, f"state[{key!r}]"))
 
 
 def checked_ttl(ttl_s: float, key: str) -> float:

@@ -11,6 +11,7 @@ from rich.console import Console
 from nuxt_queue.cli.board import Board
 from nuxt_queue.managers import JobOptions, JobRecord
 from nuxt_queue.monitoring import Snapshot
+from nuxt_queue.rpc.codec import Encoded
 
 STATES = ("waiting", "active", "delayed", "failed", "completed")
 
@@ -20,7 +21,7 @@ def picture(width: int, height: int) -> list[str]:
     counts = dict.fromkeys(STATES, 12345) | {"paused": 0}
     now_ms = int(time.time() * 1000)
     running = [
-        JobRecord(f"{n}-[bold]", "greet", "greet", {}, JobOptions(attempts=3), now_ms)
+        JobRecord(f"{n}-[bold]", "greet", "greet", Encoded(b"{}"), JobOptions(attempts=3), now_ms)
         for n in range(50)
     ]
     for job in running:
@@ -66,7 +67,9 @@ def test_of_many_queues_those_with_work_are_shown_and_there_is_room_for_jobs() -
     idle = dict.fromkeys(STATES, 0) | {"paused": 0}
     counts = {f"queue{n:02}": dict(idle) for n in range(40)}
     counts["queue33"]["waiting"] = 7
-    job = JobRecord("a-job", "greet", "greet", {}, JobOptions(), int(time.time() * 1000))
+    job = JobRecord(
+        "a-job", "greet", "greet", Encoded(b"{}"), JobOptions(), int(time.time() * 1000)
+    )
     board._snapshot = Snapshot(counts, [job], "")
     for n in range(9):
         board.note(f"note {n}")

@@ -18,6 +18,7 @@ from nuxt_queue.cli.job_page import job_page
 from nuxt_queue.cli.log_lines import LogLine, lines_of
 from nuxt_queue.managers import JobOptions, JobRecord
 from nuxt_queue.managers.job_logs import LogRecord
+from nuxt_queue.rpc.codec import Encoded, text_of
 from tests.cli.conftest import WAIT_S, Project, json_lines
 
 TALKS = """
@@ -228,7 +229,8 @@ HOSTILE = "\x1b]0;x\x07\u202e\r\nTraceback"
 def test_nothing_that_a_job_holds_can_pass_for_a_line_of_ours_or_move_the_cursor() -> None:
     record = LogRecord(HOSTILE, "info", 1, 1, None, {HOSTILE: HOSTILE})
     job = JobRecord(
-        HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, JobOptions(job_id=HOSTILE), 0, "failed",
+        HOSTILE, HOSTILE, HOSTILE, Encoded(text_of({HOSTILE: HOSTILE})),
+        JobOptions(job_id=HOSTILE), 0, "failed",
         attempts_made=2, progress=HOSTILE, failed_reason=HOSTILE, stacktrace=[HOSTILE, HOSTILE],
     )  # fmt: skip
 
@@ -253,7 +255,7 @@ def test_nothing_that_a_job_holds_can_pass_for_a_line_of_ours_or_move_the_cursor
     ],
 )
 def test_a_failed_job_says_in_which_cell_it_failed(stack: str, place: str | None) -> None:
-    job = JobRecord("1", "a", "q", None, JobOptions(), 0, "failed", failed_reason="bad")
+    job = JobRecord("1", "a", "q", Encoded(b"null"), JobOptions(), 0, "failed", failed_reason="bad")
     job.stacktrace, job.attempts_made = ["first", stack], 3
 
     page = job_page(job, [])

@@ -14,6 +14,7 @@ from nuxt_queue.managers.in_flight import InFlight
 from nuxt_queue.managers.jobs import JobRecord
 from nuxt_queue.managers.options import JobOptions
 from nuxt_queue.managers.outcome import Completed, Outcome, Settlement
+from nuxt_queue.rpc.codec import Encoded
 
 WAIT_S = 5.0
 AWAY = QueueStorageError("the place", "it is away")
@@ -41,7 +42,7 @@ class Engine:
         if self.stuck is not None:
             await self.stuck.wait()
         raise_next(self.processing)
-        return Completed(7)
+        return Completed(Encoded(b"7"))
 
     async def record(self, _claim: str, settlement: Settlement, *, again: bool) -> None:
         self.again.append(again)
@@ -59,7 +60,7 @@ def raise_next(errors: list[BaseException | None]) -> None:
 
 
 def a_job() -> JobRecord:
-    return JobRecord("j", "a", "q", 1, JobOptions(), 0, "active")
+    return JobRecord("j", "a", "q", Encoded(b"1"), JobOptions(), 0, "active")
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -18,11 +18,12 @@ from nuxt_queue.managers.outcome import (
     settle,
     was_lost,
 )
+from nuxt_queue.rpc.codec import Encoded
 
 NOW = 1_700_000_000_000
 LATER = 250
 JOB = JobRecord(
-    "j", "a", "q", {"n": 1}, JobOptions(), NOW - 10, "active", NOW - 5, None, 1,
+    "j", "a", "q", Encoded(b'{"n":1}'), JobOptions(), NOW - 10, "active", NOW - 5, None, 1,
     failed_reason="E: before", stacktrace=["before"],
 )  # fmt: skip
 FAILED = ValueError("no")
@@ -34,7 +35,7 @@ def failed(retry_in_ms: int | None) -> Failed:
 
 TABLE: list[tuple[Outcome, dict[str, Any]]] = [
     (
-        Completed(7),
+        Completed(Encoded(b"7")),
         {
             "state": "completed", "counted": True, "finished_on": NOW, "returnvalue": 7,
             "failed_reason": None, "stacktrace": ["before"], "event": "completed",

@@ -16,6 +16,7 @@ from nuxt_queue.runner.reaper import reaper
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import Event, EventBus
+from nuxt_queue.services.payloads import decoded
 from nuxt_queue.services.scope import Scope
 from nuxt_queue.services.state import MemoryStateStore
 
@@ -64,7 +65,7 @@ class Host:
         handler = self.runner(worker, **options).create_handler()
         job = {"id": scope.job_id, "name": "train", "data": data, "attemptsMade": 0, "opts": {}}
         async with asyncio.timeout(WAIT_S):
-            return await handler(job, self.service.for_job(scope))
+            return await decoded(await handler(job, self.service.for_job(scope)))
 
     async def events(self, kind: str, run_id: str = "run1") -> list[dict[str, Any]]:
         """Return the data of a run's events of one type."""

@@ -262,7 +262,7 @@ class Hanging(MemoryStateStore):
         super().__init__()
         self.asked = asyncio.Event()
 
-    async def get(self, scope_key: str, key: str) -> Any:
+    async def read(self, scope_key: str, key: str) -> Any:
         """Say that it was asked, and no more."""
         del scope_key, key
         self.asked.set()

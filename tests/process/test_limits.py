@@ -104,7 +104,7 @@ async def test_a_worker_states_its_limits_and_its_project_the_rest(
     runner = child_runner(ProjectConfig.find(tmp_path), read_worker(tmp_path / "tells.py"), None)
     got = await runner.execute({"id": "1", "data": None}, host.service.for_job(SCOPE))
     assert got == [700, 100, "data", ["worker", "project", "yes", None]]
-    with pytest.raises(WorkerCrashedError, match="larger than the limit of 1000 bytes"):
+    with pytest.raises(HandlerError, match=r"result is 2,036 bytes .* allows 1,000; write a file"):
         await runner.execute({"id": "1", "data": 2000}, host.service.for_job(SCOPE))
 
 

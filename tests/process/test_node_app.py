@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from nuxt_queue.app import open_app
 from nuxt_queue.managers import MemoryWorkerManager
 from nuxt_queue.one_job import run_job
@@ -68,41 +66,6 @@ async def test_a_flow_goes_through_both_languages(host: Host, node_project: Path
         assert is_alive(warm)
     assert not is_alive(warm)
     assert host.folder == node_project
-
-
-EMITS = """
-config = {{"queue": "f", "flow": {{"name": "f", "role": "entry", "emits": ["a.done"]}}}}
-
-async def handler(job, ctx):
-    await ctx.flow.emit("a.done", {payload!r})
-"""
-READS = """
-export const config = {
-  queue: { name: 'f' },
-  flow: { name: 'f', role: 'step', subscribes: ['a.done'] },
-}
-export default (input) => [
-  input['a.done'], input.data, input.data['a.done'], Object.keys(input.data),
-  { ...input.data },
-]
-"""
-
-
-@pytest.mark.parametrize(
-    ("payload", "read"),
-    [
-        ({"n": 1}, [{"n": 1}, {"n": 1}, {"n": 1}, ["n"], {"n": 1}]),
-        ({"a.done": 2}, [2, {"a.done": 2}, 2, ["a.done"], {"a.done": 2}]),
-    ],
-)
-async def test_a_step_finds_its_payload_bare_and_by_event(
-    host: Host, payload: Any, read: Any
-) -> None:
-    (host.folder / "start.py").write_text(EMITS.format(payload=payload))
-    (host.folder / "reads.mjs").write_text(READS)
-    async with asyncio.timeout(WAIT_S), open_app(host.folder) as app:
-        _, events = await app.run_flow("f", {}, timeout_s=WAIT_S)
-        assert [e for e in events if e.type == "step.completed"][-1].data["result"] == read
 
 
 async def test_a_manager_runs_files_of_node_and_ends_their_processes(host: Host) -> None:

@@ -139,13 +139,13 @@ async def test_every_call_of_the_context_is_there(
 ) -> None:
     """host-contract 2, and all of what the parent answers."""
     called = set()
-    answer = JobContext.call
+    answer = JobContext._call
 
     async def call(self: JobContext, method: str, params: Any) -> Any:
         called.add(method)
         return await answer(self, method, params)
 
-    monkeypatch.setattr(JobContext, "call", call)
+    monkeypatch.setattr(JobContext, "_call", call)
     host.service = ContextService(host.state, host.service.bus, Flows())
     got = await host.run("node/uses_everything.mjs", **ISOLATED)
     # `ctx.emit` is a name of older hosts for what `ctx.flow.emit` does.
@@ -285,7 +285,7 @@ REFUSED = {
     "surrogate key": "a key of result holds half of a surrogate pair; JSON text is Unicode",
     "map key": "result.m has a number as a key; JSON keys are strings",
     "cycle": "result.self[0] contains itself",
-    "deep": f"result{'[0]' * 24}[0… is nested deeper than 500 levels",
+    "deep": f"result{'[0]' * 24}[0… is nested deeper than 512 levels",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nuxt_queue.errors import WorkerCrashedError
+from nuxt_queue.errors import HandlerError, WorkerCrashedError
 from tests.process.conftest import QUICK, SCOPE, Host
 
 ISOLATED: dict[str, Any] = {"runtime": "node-isolated"}
@@ -168,11 +168,29 @@ async def test_a_closed_channel_fails_the_job_at_once(host: Host) -> None:
         await host.run(worker, **ISOLATED, timeouts=QUICK)
 
 
-async def test_a_message_over_the_limit_fails_the_job_and_says_so(host: Host) -> None:
+async def test_a_result_over_the_limit_fails_the_job_and_says_so(host: Host) -> None:
     """Faults 24."""
-    job = host.run("node/echo.mjs", "x" * 200_000, max_message=100_000, timeouts=QUICK, **ISOLATED)
-    with pytest.raises(WorkerCrashedError, match="larger than the limit of 100000 bytes"):
+    worker = host.folder / "worker.mjs"
+    worker.write_text("export default (job) => 'x'.repeat(job.data)\n")
+    job = host.run(worker, 200_000, max_message=100_000, timeouts=QUICK, **ISOLATED)
+    with pytest.raises(HandlerError, match=r"result is 200,036 bytes .* allows 100,000; write a"):
         await job
+
+
+async def test_a_call_over_the_limit_fails_where_it_is_made(host: Host) -> None:
+    worker = host.folder / "worker.mjs"
+    worker.write_text(
+        "export default async (job, ctx) => {\n"
+        "  await ctx.state.set('small', 1)\n"
+        "  try { await ctx.state.set('big', 'x'.repeat(job.data)) } catch (e) {\n"
+        "    return [e.name, e.message]\n"
+        "  }\n"
+        "}\n"
+    )
+    name, text = await host.run(worker, 200_000, max_message=100_000, **ISOLATED)
+    assert name == "ValuePathError"
+    assert text.startswith('ctx.state.set("big") is 200,0')
+    assert text.endswith("worker.max_message allows 100,000; write a file and pass its path")
 
 
 async def test_twenty_megabytes_go_there_and_back(host: Host) -> None:

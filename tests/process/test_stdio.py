@@ -125,7 +125,7 @@ async def test_text_without_a_newline_arrives_in_pieces(host: Host) -> None:
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
-async def test_a_message_over_the_limit_fails_the_job_and_says_so(host: Host, over: int) -> None:
+async def test_a_result_over_the_limit_fails_the_job_and_says_so(host: Host, over: int) -> None:
     """Faults 24 and 25: limit - 1, limit, limit + 1."""
     limit = 200_000
     overhead = len('{"jsonrpc":"2.0","result":"","id":1}')
@@ -134,10 +134,11 @@ async def test_a_message_over_the_limit_fails_the_job_and_says_so(host: Host, ov
     if over <= 0:
         assert await job == data
         return
-    with pytest.raises(WorkerCrashedError) as caught:
+    with pytest.raises(HandlerError) as caught:
         await job
     assert str(caught.value) == (
-        "worker process sent a message larger than the limit of 200000 bytes"
+        "ValuePathError: result is 200,001 bytes of JSON, and worker.max_message allows 200,000;"
+        " write a file and pass its path"
     )
 
 

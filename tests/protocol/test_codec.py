@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nuxt_queue.errors import ParseError
-from nuxt_queue.rpc.codec import MAX_DEPTH, decode, encode
-from nuxt_queue.rpc.values import VALUE_DEPTH, to_json
+from nuxt_queue.rpc.codec import MAX_DEPTH, MESSAGE_DEPTH, decode, encode
+from nuxt_queue.rpc.values import to_json
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _text
@@ -95,10 +95,10 @@ def test_ten_thousand_mangled_messages_are_values_or_parse_errors() -> None:
 def test_a_message_has_room_around_the_deepest_value() -> None:
     """Faults 41: a value that is accepted here is not refused on the other side."""
     deepest: Any = 1
-    for _ in range(VALUE_DEPTH):
+    for _ in range(MAX_DEPTH):
         deepest = [deepest]
     event = {"type": "emit", "data": {"name": "a", "payload": to_json(deepest, "payload")}}
     line = encode({"jsonrpc": "2.0", "method": "ctx.emit", "params": {"event": event}, "id": 1})
 
     assert decode(line)["params"]["event"] == event
-    assert VALUE_DEPTH < MAX_DEPTH
+    assert MAX_DEPTH < MESSAGE_DEPTH

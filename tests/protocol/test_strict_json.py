@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nuxt_queue.errors import ParseError
-from nuxt_queue.rpc.codec import MAX_DEPTH, decode, encode
+from nuxt_queue.rpc.codec import MESSAGE_DEPTH, decode, encode
 
 ACCEPTED: dict[str, tuple[bytes, Any]] = {
     # the seven kinds of value, each alone on its line
@@ -113,7 +113,7 @@ ACCEPTED: dict[str, tuple[bytes, Any]] = {
     "the last wins also through an escape": (rb'{"a":1,"\u0061":2}', {"a": 2}),
     "500 arrays": (b"[" * 500 + b"]" * 500, None),
     "500 objects": (b'{"a":' * 500 + b"1" + b"}" * 500, None),
-    "as deep as allowed": (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, None),
+    "as deep as allowed": (b"[" * MESSAGE_DEPTH + b"]" * MESSAGE_DEPTH, None),
     "wide, not deep": (b"[" + b"[]," * 9_999 + b"[]]", [[]] * 10_000),
 }
 
@@ -277,8 +277,8 @@ REFUSED: dict[str, bytes] = {
     "a line separator around": "\u20281".encode(),
     "a next line around": "1\u0085".encode(),
     # depth
-    "one level too deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
-    "one object too deep": b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
+    "one level too deep": b"[" * (MESSAGE_DEPTH + 1) + b"]" * (MESSAGE_DEPTH + 1),
+    "one object too deep": b'{"a":' * (MESSAGE_DEPTH + 1) + b"1" + b"}" * (MESSAGE_DEPTH + 1),
     "a mixture too deep": b'[{"a":' * 300 + b"1" + b"}]" * 300,
     "100000 arrays": b"[" * 100_000 + b"]" * 100_000,
     "100000 open arrays": b"[" * 100_000,

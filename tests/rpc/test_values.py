@@ -26,9 +26,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuxt_queue.errors import ValuePathError
-from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.codec import MAX_DEPTH, decode, encode
 from nuxt_queue.rpc.forms import FORMS
-from nuxt_queue.rpc.values import VALUE_DEPTH, refuse_large_integers, to_json
+from nuxt_queue.rpc.values import refuse_large_integers, to_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -302,11 +302,11 @@ REFUSED_TABLE: dict[str, tuple[Any, str, str]] = {
         "itself",
     ),
     "one level too many": (
-        nested(VALUE_DEPTH + 1),
+        nested(MAX_DEPTH + 1),
         "result[0][0]",
-        "nested deeper than 500 levels",
+        "nested deeper than 512 levels",
     ),
-    "many levels too many": (nested(100_000), "result[0][0]", "nested deeper than 500 levels"),
+    "many levels too many": (nested(100_000), "result[0][0]", "nested deeper than 512 levels"),
     "a strange name": ({"a b": {"c'd": object()}}, "result['a b'][\"c'd\"]", "is of type object"),
     "a value in a set": ({"a": {1, 1j}}, "an element of result.a", "is a complex number"),
 }
@@ -337,7 +337,7 @@ def test_a_coroutine_is_refused_with_a_hint() -> None:
 @pytest.mark.parametrize("leaf", [1, "😀", np.int64(1), Path("a"), (), b"a"], ids=repr)
 def test_the_deepest_value_may_hold_anything(leaf: Any) -> None:
     """Faults 41: what Python's own recursion limit would end long before."""
-    assert encode(to_json(nested(VALUE_DEPTH - 1, leaf), "result")).count(b"[") >= VALUE_DEPTH - 1
+    assert encode(to_json(nested(MAX_DEPTH - 1, leaf), "result")).count(b"[") >= MAX_DEPTH - 1
 
 
 def test_the_first_problem_in_reading_order_is_the_one_named() -> None:

@@ -99,15 +99,6 @@ def test_the_payload_of_the_one_subscribed_event_becomes_the_data() -> None:
     assert job["rows"] == 5
 
 
-def test_a_step_written_for_a_host_that_keys_by_event_finds_its_payload() -> None:
-    job = Job.of({"a.done": {"rows": 5}}, CONTEXT, ["a.done"])
-    assert job["a.done"] == {"rows": 5}
-    assert (job["rows"], job["data"]["rows"]) == (5, 5)
-    bare = Job.of({"id": "1", "data": 7, "inputs": {"a.done": 7}}, {})
-    assert (bare["data"], bare["a.done"]) == (7, 7)
-    assert Job.of({"a": {"b": 1, "a": 2}}, {}, ["a"])["a"] == 2  # the payload's own key comes first
-
-
 def test_the_payloads_of_several_events_are_kept_apart() -> None:
     given = {"id": "1", "data": {"a": {"x": 1}, "b": {"x": 2}}}
     job = Job.of(given, {}, ["a", "b"])

@@ -362,7 +362,7 @@ async def test_a_call_that_hangs_does_not_outlive_its_cancelled_job() -> None:
     asked = asyncio.Event()
 
     class Hanging(MemoryStateStore):
-        async def get(self, scope_key: str, key: str) -> Any:
+        async def read(self, scope_key: str, key: str) -> Any:
             del scope_key, key
             asked.set()
             await asyncio.Event().wait()

@@ -103,6 +103,6 @@ def _event(queue: str, fields: Mapping[str, Any]) -> QueueEvent | None:
         kind,
         queue,
         fields.get("jobId"),
-        returnvalue=returned,
+        result=returned,
         failed_reason=fields.get("failedReason"),
     )

@@ -23,6 +23,8 @@ from nuxt_queue.managers.bullmq.records import (
 )
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions, Limiter
+from nuxt_queue.rpc.codec import Encoded
+from nuxt_queue.services.payloads import checked
 
 __all__ = ["BullMQQueue", "RejectedError", "Taken"]
 
@@ -96,6 +98,7 @@ _PLACES: Mapping[JobState, Sequence[str]] = {
     "delayed": ("delayed",),
 }
 _LINES = 1_000  # of a log, in one message to Redis
+_VALUE = 3  # the place of the result among the arguments of the script that finishes a job
 _LOOK_S = 1.0  # between two looks at whether a queue has a global concurrency
 _SENDING_MS = 20  # from the look at the clock to the script's arguments
 _NEVER = 2**31  # so often a job may stall before BullMQ's script judges it: we judge ourselves
@@ -154,6 +157,7 @@ class BullMQQueue:
         # 30 s.  So ours have a time of their own: whether a job is lost, its lock says.
         scripts = self._backend.scripts
         scripts.keys = {**scripts.keys, "stalled-check": self.keys["stalled-check"] + "-nq"}
+        _hand_on_text(scripts)
         self._hold = client.register_script(_HOLD)
         self._find = client.register_script(_FIND)
         self._judge = client.register_script(_JUDGE)
@@ -168,7 +172,7 @@ class BullMQQueue:
     async def add(self, record: JobRecord) -> str:
         """Keep a job; one whose id is there already is not made again."""
         options = kept_options(record.opts)
-        job = Job(self._queue, record.name, record.data, options, record.id)
+        job = Job(self._queue, record.name, record.payload, options, record.id)
         # As given: BullMQ would add what it takes for granted, and a reader could not tell.
         job.id, job.timestamp, job.opts = record.id, record.timestamp, options
         return str(await self._backend.addJob(job))
@@ -217,7 +221,7 @@ class BullMQQueue:
                 )
         return ids
 
-    async def complete(self, taken: Taken, result: Any) -> None:
+    async def complete(self, taken: Taken, result: Encoded) -> None:
         """Record a result."""
         job, keep = taken.job, taken.job.opts.get("removeOnComplete", False)
         await self._moved(
@@ -340,16 +344,18 @@ class BullMQQueue:
     ) -> Taken | None:
         try:
             fields = whole_times(fields) if fields else fields
-            job = await self._worker.nextJobFromJobData(fields, job_id, limit_ms, next_ms, token)
+            told = {**fields, "data": "null"} if fields else fields  # the package unfolds it
+            job = await self._worker.nextJobFromJobData(told, job_id, limit_ms, next_ms, token)
             if job is None:
                 return None
+            await checked((fields.get("data") or "null").encode())
             record = record_of(self.name, job_id, fields, "active")
             return Taken(job, record, token, fields.get("defa"))
         except UNREADABLE as error:
             # Whoever wrote it did not write what BullMQ reads; left active, it would stall forever.
             job = Job(self._worker, fields.get("name"), None)
             job.id = job_id
-            record = JobRecord(job_id, str(job.name), self.name, None, JobOptions(), 0)
+            record = JobRecord(job_id, str(job.name), self.name, Encoded(b"null"), JobOptions(), 0)
             with contextlib.suppress(RejectedError):  # it is another's by now, to fail as here
                 await self.fail(Taken(job, record, token), unreadable(error), "")
             return None
@@ -372,6 +378,28 @@ class BullMQQueue:
                 self._is_limited = await self._client.hexists(self.keys["meta"], "concurrency")
             if self._is_limited:
                 await self._client.zadd(self.keys["marker"], {"0": 0})
+
+
+def _hand_on_text(scripts: Any) -> None:
+    """Have the package's scripts get data and results as the text that they are.
+
+    It would encode them on the event loop, all at once.
+    """
+    add, finish = scripts.addJobArgs, scripts.moveToFinishedArgs
+
+    def add_args(job: Any) -> Any:
+        payload, job.data = job.data, None
+        packed, _, opts = add(job)
+        return [packed, payload.text, opts]
+
+    def finish_args(job: Any, value: Any, kind: str, *rest: Any, **named: Any) -> Any:
+        if type(value) is not Encoded:
+            return finish(job, value, kind, *rest, **named)
+        keys, args = finish(job, None, kind, *rest, **named)
+        args[_VALUE] = value.text
+        return keys, args
+
+    scripts.addJobArgs, scripts.moveToFinishedArgs = add_args, finish_args
 
 
 def _failure(job: Any, reason: str, stack: str) -> dict[str, str]:

@@ -63,7 +63,8 @@ async def _write_once_more(queue: BullMQQueue, taken: Taken, settlement: Settlem
 async def _write(queue: BullMQQueue, taken: Taken, settlement: Settlement) -> None:
     job = settlement.job
     if job.state == "completed":
-        await queue.complete(taken, job.returnvalue)
+        assert job.result is not None
+        await queue.complete(taken, job.result)
     elif not settlement.is_counted:
         await queue.put_back(taken, settlement.delay_ms)
     elif job.state == "failed":

@@ -7,15 +7,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from nuxt_queue.errors import QueueError
+from nuxt_queue.errors import ParseError, QueueError
 from nuxt_queue.managers.jobs import JobRecord, JobState
 from nuxt_queue.managers.options import Backoff, JobOptions
+from nuxt_queue.rpc.codec import Encoded, text_of
+from nuxt_queue.rpc.pieces import LARGE
 
 __all__ = [
     "UNREADABLE",
     "check_job_id",
     "check_queue_name",
     "kept_options",
+    "kept_text",
     "may_be_a_job",
     "record_of",
     "returned_value",
@@ -24,11 +27,21 @@ __all__ = [
     "whole_times",
 ]
 
+_NOTHING = Encoded(b"null")
+
 _log = logging.getLogger(__name__)
 
 _KEEP_LOGS = "kl"  # as BullMQ shortens it
 _TIMES = ("timestamp", "processedOn", "finishedOn")
-UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError)
+UNREADABLE = (
+    ParseError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+    OverflowError,
+)
 # Forms of Node's that we have no word for; BullMQ's scripts read them in the job, and do it.
 _KEPT_BY_SCRIPTS = frozenset({"removeOnComplete", "removeOnFail"})
 
@@ -86,7 +99,7 @@ def seen_record_of(
     try:
         return record_of(queue, job_id, fields, state)
     except UNREADABLE as error:
-        record = JobRecord(job_id, fields.get("name", ""), queue, None, JobOptions(), 0, state)
+        record = JobRecord(job_id, fields.get("name", ""), queue, _NOTHING, JobOptions(), 0, state)
         record.failed_reason = fields.get("failedReason") or unreadable(error)
         return record
 
@@ -112,7 +125,7 @@ def record_of(queue: str, job_id: str, fields: Mapping[str, str], state: JobStat
         id=job_id,
         name=fields.get("name", ""),
         queue=queue,
-        data=json.loads(fields.get("data") or "null"),
+        payload=kept_text(fields.get("data") or "null"),
         opts=_options(raw),
         timestamp=_moment(fields, "timestamp") or 0,
         state=state,
@@ -120,7 +133,7 @@ def record_of(queue: str, job_id: str, fields: Mapping[str, str], state: JobStat
         finished_on=_moment(fields, "finishedOn"),
         attempts_made=int(fields.get("atm") or 0) + int(fields.get("stc") or 0),
         progress=json.loads(fields["progress"]) if "progress" in fields else None,
-        returnvalue=returned_value(fields.get("returnvalue")) if completed else None,
+        result=returned_value(fields.get("returnvalue")) if completed else None,
         failed_reason=None if completed else fields.get("failedReason"),
         stacktrace=json.loads(fields.get("stacktrace") or "[]"),
     )
@@ -171,12 +184,24 @@ def _moment(fields: Mapping[str, str], name: str) -> int | None:
     return int(float(fields[name])) if fields.get(name) else None
 
 
-def returned_value(text: str | None) -> Any:
+def kept_text(text: str) -> Encoded:
+    """Return a value as it is kept; a long one is checked by whoever runs the job.
+
+    Raises:
+        ParseError: A short one is not JSON.
+    """
+    value = Encoded(text.encode("utf-8", "surrogatepass"))
+    if len(value) <= LARGE:
+        value.value()
+    return value
+
+
+def returned_value(text: str | None) -> Encoded | None:
     """Return a result as it is kept."""
     try:
-        return None if text is None else json.loads(text)
-    except ValueError:  # Node writes what is no JSON as it is
-        return text
+        return None if text is None else kept_text(text)
+    except ParseError:  # Node writes what is not JSON as it is
+        return Encoded(text_of(text))
 
 
 _NAMES = {field.alias or name: name for name, field in JobOptions.model_fields.items()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import get_args
 
-from nuxt_queue.managers.file.job_rows import find_job
+from nuxt_queue.managers.file.job_rows import find_job, is_there
 from nuxt_queue.managers.queue_events import QueueEvent, QueueEventType
-from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.codec import Encoded, decode, text_of
 
 __all__ = ["events_since", "last_event", "note", "trim"]
 
@@ -20,8 +20,8 @@ def note(db: sqlite3.Connection, origin: str, event: QueueEvent) -> None:
     """Write down what one manager tells its own listeners."""
     detail = None
     ended = event.type in ("completed", "failed")
-    if ended and find_job(db, event.queue, event.job_id or "") is None:
-        detail = encode([event.returnvalue, event.failed_reason]).decode("ascii")
+    if ended and not is_there(db, event.queue, event.job_id or ""):
+        detail = text_of([event.result, event.failed_reason]).decode()
     db.execute(
         "INSERT INTO queue_events (origin, type, queue, job_id, detail) VALUES (?, ?, ?, ?, ?)",
         (origin, event.type, event.queue, event.job_id, detail),
@@ -56,11 +56,11 @@ def trim(db: sqlite3.Connection) -> None:
 
 def _outcome(
     db: sqlite3.Connection, kind: str, queue: str, job_id: str, detail: str | None
-) -> tuple[object, str | None]:
+) -> tuple[Encoded | None, str | None]:
     if kind not in ("completed", "failed"):
         return None, None
     if detail is not None:
         result, reason = decode(detail.encode())
-        return result, reason
+        return (None if result is None else Encoded(text_of(result))), reason
     job = find_job(db, queue, job_id)
-    return (None, None) if job is None else (job.returnvalue, job.failed_reason)
+    return (None, None) if job is None else (job.result, job.failed_reason)

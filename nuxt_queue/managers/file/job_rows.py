@@ -11,13 +11,15 @@ from typing import Any
 from nuxt_queue.errors import QueueError
 from nuxt_queue.managers.jobs import JOB_STATES, JobRecord, JobState
 from nuxt_queue.managers.options import JobOptions
-from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.codec import Encoded, decode
+from nuxt_queue.rpc.codec import text_of as codec_text
 
 __all__ = [
     "Claim",
     "count_jobs",
     "find_job",
     "is_paused",
+    "is_there",
     "list_jobs",
     "next_due",
     "read_claim",
@@ -49,6 +51,12 @@ def find_job(db: sqlite3.Connection, queue: str, job_id: str) -> JobRecord | Non
     if row is None:
         return None
     return _seen(read_claim(row).job, paused=is_paused(db, queue))
+
+
+def is_there(db: sqlite3.Connection, queue: str, job_id: str) -> bool:
+    """Return True if there is such a job."""
+    sql = "SELECT 1 FROM jobs WHERE queue = ? AND id = ?"
+    return db.execute(sql, (queue, job_id)).fetchone() is not None
 
 
 def list_jobs(
@@ -122,7 +130,7 @@ def read_claim(row: tuple[Any, ...]) -> Claim:
         id=job_id,
         name=name,
         queue=queue,
-        data=_value(data),
+        payload=Encoded(data.encode()),
         opts=_options(opts),
         timestamp=timestamp,
         state=state,
@@ -130,7 +138,7 @@ def read_claim(row: tuple[Any, ...]) -> Claim:
         finished_on=finished_on,
         attempts_made=attempts_made,
         progress=_value(progress),
-        returnvalue=_value(returnvalue),
+        result=Encoded(returnvalue.encode()) if returnvalue and state == "completed" else None,
         failed_reason=failed_reason,
         stacktrace=_value(stacktrace),
     )
@@ -173,7 +181,7 @@ def _kept(state: JobState) -> str:
 
 def text_of(value: Any) -> str:
     """Return JSON data as the text that is kept of it."""
-    return encode(value).decode("ascii").rstrip("\n")
+    return codec_text(value).decode("ascii")
 
 
 def _value(text: str | None) -> Any:

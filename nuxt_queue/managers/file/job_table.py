@@ -67,12 +67,12 @@ def insert_job(db: sqlite3.Connection, job: JobRecord, now_ms: int) -> bool:
     job.state = "delayed" if job.opts.delay_ms > 0 else "waiting"
     db.execute(
         "INSERT INTO jobs (queue, id, name, data, opts, timestamp, state, priority, place, due_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)",
         (
             job.queue,
             job.id,
             job.name,
-            text_of(job.data),
+            job.payload.text,
             text_of(job.opts.to_wire()),
             job.timestamp,
             job.state,
@@ -131,7 +131,7 @@ def save_job(
     job = settlement.job
     cursor = db.execute(
         "UPDATE jobs SET state = ?, due_at = ?, finished_on = ?, attempts_made = ?, progress = ?,"
-        " returnvalue = ?, failed_reason = ?, stacktrace = ?, owner = NULL"
+        " returnvalue = CAST(? AS TEXT), failed_reason = ?, stacktrace = ?, owner = NULL"
         " WHERE seq = ? AND state = 'active' AND owner = ? AND token = ?",
         (
             job.state,
@@ -139,7 +139,7 @@ def save_job(
             job.finished_on,
             job.attempts_made,
             text_of(job.progress),
-            text_of(job.returnvalue),
+            job.result.text if job.result else None,
             job.failed_reason,
             text_of(job.stacktrace),
             claimed.seq,

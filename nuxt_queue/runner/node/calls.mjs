@@ -37,7 +37,7 @@ export class Calls {
   make(method, params, label) {
     const call = new Call((resolve, reject) => {
       if (this.#closed) throw new PeerClosedError(`${label}: the job has ended`)
-      const answer = this.#peer.call(method, params)
+      const answer = this.#peer.call(method, params, label)
       answer.then(resolve, (error) => reject(explain(error, method, label)))
     })
     call.label = label

@@ -9,7 +9,7 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Writable } from 'node:stream'
 
-import { PeerClosedError } from './errors.mjs'
+import { PeerClosedError, ValuePathError } from './errors.mjs'
 
 const NEWLINE = 0x0a
 const BLANKS = new Set([0x20, 0x09, 0x0d])
@@ -21,16 +21,28 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4))
 export class Channel {
   #reads
   #writes
+  #longest
 
-  constructor(readsFd, writesFd) {
+  constructor(readsFd, writesFd, longest) {
+    this.#longest = longest
     this.#writes = own(writesFd, constants.O_WRONLY)
     this.#reads = new Socket({ fd: own(readsFd, constants.O_RDONLY), writable: false })
   }
 
-  /** Write one line whole; throws PeerClosedError when the host no longer reads. */
-  write(text) {
+  /**
+   * Write one line whole.
+   *
+   * @param {string} text The line.
+   * @param {string} what What is too long if the line is, as the worker wrote it.
+   * @throws {ValuePathError} If the line is longer than the host has said it reads.
+   * @throws {PeerClosedError} If the host no longer reads.
+   */
+  write(text, what) {
+    const line = Buffer.from(`${text}\n`)
+    const size = line.length - 1
+    if (size > this.#longest) throw new ValuePathError(what, tooLong(size, this.#longest))
     try {
-      writeWhole(this.#writes, Buffer.from(`${text}\n`))
+      writeWhole(this.#writes, line)
     } catch (error) {
       throw new PeerClosedError(`the host closed the channel: ${error.code}`)
     }
@@ -81,6 +93,11 @@ function printed(fd, chunk) {
   } catch {
     // Closed by the worker, or nobody reads it: printing never fails a job.
   }
+}
+
+function tooLong(size, longest) {
+  const [is, allows] = [size, longest].map((bytes) => bytes.toLocaleString('en-US'))
+  return `is ${is} bytes of JSON, and worker.max_message allows ${allows}; write a file and pass its path`
 }
 
 function writeWhole(fd, bytes) {

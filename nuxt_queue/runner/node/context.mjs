@@ -69,8 +69,11 @@ class Logger {
     try {
       this.#calls.log(params)
     } catch (error) {
-      // The host is gone, and so is the job: a log line is nobody's business any more.
-      if (!(error instanceof PeerClosedError)) throw error
+      if (error instanceof ValuePathError) {
+        const short = { metadataError: error.message }
+        this.#calls.log({ level: known, message: `${params.message.slice(0, 200)}…`, metadata: short })
+      } else if (!(error instanceof PeerClosedError)) throw error
+      // Otherwise the host is gone, and so is the job: nobody waits for a log line any more.
     }
   }
 

@@ -8,8 +8,7 @@ const MARKS = ['id', 'name', 'opts', 'attemptsMade']
  * Make the job: `{ id, name, data, attemptsMade, opts }`, with the payload in `data`.
  *
  * What the job itself does not have is looked up in `data`, so that code written for a host that
- * passes the bare payload works too; and what `data` does not have, in `inputs`, for a host that
- * keys the payloads of a step by event.
+ * passes the bare payload works too.
  *
  * @param {unknown} given What the host sent: an envelope, or the bare payload.
  * @param {object} fields The wire's context, which names a job that came without an envelope.
@@ -27,15 +26,7 @@ export function jobOf(given, fields) {
     opts: {},
     ...(isEnvelope ? given : {}),
   }
-  const inputs = isRecord(job.inputs) ? job.inputs : {}
-  if (!isRecord(job.data)) return Object.setPrototypeOf(job, inputs)
-  for (const [event, value] of Object.entries(inputs)) {
-    // Not enumerable: who copies, prints or returns the data has the payload and nothing else.
-    if (!Object.hasOwn(job.data, event)) {
-      Object.defineProperty(job.data, event, { value, writable: true, configurable: true })
-    }
-  }
-  return Object.setPrototypeOf(job, job.data)
+  return isRecord(job.data) ? Object.setPrototypeOf(job, job.data) : job
 }
 
 function isRecord(value) {

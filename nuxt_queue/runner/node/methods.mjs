@@ -40,4 +40,5 @@ export const CONTEXT_FIELDS = [
 
 export const ENV_CHILD = 'NUXT_QUEUE_CHILD_PROCESS'
 export const ENV_FRAMING = 'NQ_RPC_FRAMING'
+export const ENV_MAX_MESSAGE = 'NQ_MAX_MESSAGE'
 export const ENV_WIRE_FDS = 'NQ_WIRE_FDS'

@@ -32,9 +32,9 @@ class Reply {
   }
 
   #answer(body) {
-    const id = this.#id
+    if (this.#id === undefined) return
+    this.#send(`{"jsonrpc":"2.0",${body},"id":${this.#id}}`)
     this.#id = undefined
-    if (id !== undefined) this.#send(`{"jsonrpc":"2.0",${body},"id":${id}}`)
   }
 }
 
@@ -51,13 +51,17 @@ export class Peer {
     this.#serve = serve
   }
 
-  /** Write a request; return the promise of its answer.  Throws when the peer is closed. */
-  call(method, params) {
+  /**
+   * Write a request; return the promise of its answer.
+   *
+   * Throws when the peer is closed, or for a request that is too long, which `label` names.
+   */
+  call(method, params, label = method) {
     this.#throwIfClosed()
     const id = this.#nextId++
     const answer = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }))
     try {
-      this.#send(stringify({ jsonrpc: '2.0', method, params, id }))
+      this.#send(stringify({ jsonrpc: '2.0', method, params, id }), label)
     } catch (error) {
       this.#pending.delete(id)
       throw error
@@ -68,7 +72,7 @@ export class Peer {
   /** Write a call that is not answered. */
   notify(method, params) {
     this.#throwIfClosed()
-    this.#send(stringify({ jsonrpc: '2.0', method, params }))
+    this.#send(stringify({ jsonrpc: '2.0', method, params }), method)
   }
 
   /** Take one line that has arrived; never throws for what the line holds. */

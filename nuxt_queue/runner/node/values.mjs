@@ -10,7 +10,7 @@ import { types } from 'node:util'
 import { ValuePathError } from './errors.mjs'
 
 // A value travels inside a message, which as a whole must stay within the host's 512 levels.
-const VALUE_DEPTH = 500
+const VALUE_DEPTH = 512
 const PATH_SHOWN = 80
 
 /**

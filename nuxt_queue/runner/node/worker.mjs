@@ -11,6 +11,7 @@ import {
   METHOD_NOT_FOUND,
   PeerClosedError,
   RpcError,
+  ValuePathError,
 } from './errors.mjs'
 import { toRpcError } from './failures.mjs'
 import { jobOf } from './job.mjs'
@@ -36,7 +37,7 @@ export class Worker {
     this.#path = path
     this.#reused = reused
     this.#peer = new Peer(
-      (text) => channel.write(text),
+      (text, what = 'result') => channel.write(text, what),
       (method, params, reply) => this.#serve(method, params, reply),
     )
   }
@@ -88,7 +89,7 @@ export class Worker {
       case methods.NEXT:
         return this.#next(reply)
       default:
-        throw new RpcError(`a worker has no method '${method}'; it has 'execute'`, {
+        throw new RpcError(`a worker has no method '${method.slice(0, 80)}'; it has 'execute'`, {
           code: METHOD_NOT_FOUND,
         })
     }
@@ -143,7 +144,8 @@ export class Worker {
     try {
       say(job.reply)
     } catch (error) {
-      if (!(error instanceof PeerClosedError)) throw error
+      if (error instanceof ValuePathError) job.reply.error(brief(error))
+      else if (!(error instanceof PeerClosedError)) throw error
     }
     if (!this.#reused) this.#channel.letGo()
   }
@@ -169,4 +171,10 @@ export class Worker {
     this.#peer.close(new PeerClosedError('the host closed the channel'))
     if (this.#job || !this.#taken || this.#reused) process.exit(0)
   }
+}
+
+/** Tell of an answer that was too long in one that is not. */
+function brief({ name, message }) {
+  const data = { type: name, message, phase: 'run', retryable: true }
+  return new RpcError(`${name}: ${message}`, { data })
 }

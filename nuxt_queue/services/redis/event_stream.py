@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from nuxt_queue.errors import QueueStorageError
-from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.codec import decode, text_of
 from nuxt_queue.services.event_stream import Event, EventStream
 from nuxt_queue.services.redis.server import RedisServer, key_part
 
@@ -123,7 +123,7 @@ class RedisEventStream(EventStream):
             for event in batch:
                 fields: dict[Any, Any] = {
                     "type": event.type,
-                    "event": encode(event.to_wire()),
+                    "event": text_of(event.kept()),
                     "publisher": self._publisher,
                 }
                 pipe.xadd(self._key(event.run_id), fields, maxlen=self._max_events)

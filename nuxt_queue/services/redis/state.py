@@ -10,9 +10,10 @@ from typing import Any
 from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 the client's own
 
 from nuxt_queue.errors import InvalidParamsError, ParseError
-from nuxt_queue.rpc.codec import decode
+from nuxt_queue.rpc.codec import Encoded, decode
+from nuxt_queue.services.payloads import checked
 from nuxt_queue.services.redis.server import RedisServer, key_part
-from nuxt_queue.services.state import StateStore, check_number, checked_ttl, state_line
+from nuxt_queue.services.state import StateStore, check_number, checked_ttl, state_value, sum_of
 
 __all__ = ["RedisStateStore"]
 
@@ -54,17 +55,22 @@ class RedisStateStore(StateStore):
         await self._client.aclose()
         await self._adding.aclose()
 
-    async def get(self, scope_key: str, key: str) -> Any | None:
-        """Return the value, or None."""
+    async def read(self, scope_key: str, key: str) -> Encoded | None:
+        """Return the value, or None; somebody else may have written what is not JSON."""
         async with self._server.answering():
             line = await self._client.get(self._key(scope_key, key))
-        return None if line is None else _value(line, key)
+        if line is None:
+            return None
+        try:
+            return await checked(line)
+        except ParseError as error:
+            raise _not_json(key, error) from None
 
     async def set(
         self, scope_key: str, key: str, value: Any, *, ttl_s: float | None = None
     ) -> None:
         """Store a value."""
-        line = _text(value, key)
+        line = (await state_value(value, key)).text
         ttl_ms = self._ttl_ms if scope_key else None
         if ttl_s is not None:
             ttl_ms = min(max(1, round(checked_ttl(ttl_s, key) * 1000)), _MAX_TTL_MS)
@@ -117,7 +123,7 @@ class RedisStateStore(StateStore):
             before = 0 if line is None else _value(line, key)
             check_number(before, f"incr of state {key!r}: its value")
             after: int | float = before + by
-            change = ("EVAL", _REPLACE, 1, name, line or b"", _text(after, key))
+            change = ("EVAL", _REPLACE, 1, name, line or b"", sum_of(after, key).text)
             was_replaced, left_ms = await self._once(change, ("PTTL", name))
             if was_replaced:
                 await self._limit(scope_key, name, left_ms)
@@ -170,13 +176,12 @@ class RedisStateStore(StateStore):
         return key if scope_key else key.replace("%3A", ":").replace("%25", "%")
 
 
-def _text(value: Any, key: str) -> bytes:
-    # Without the newline a whole number is one to Redis too.
-    return state_line(value, key).strip()
-
-
 def _value(line: bytes, key: str) -> Any:
     try:
         return decode(line)
     except ParseError as error:
-        raise InvalidParamsError(f"state {key!r} in Redis is not JSON: {error}") from None
+        raise _not_json(key, error) from None
+
+
+def _not_json(key: str, error: ParseError) -> InvalidParamsError:
+    return InvalidParamsError(f"state {key!r} in Redis is not JSON: {error}")

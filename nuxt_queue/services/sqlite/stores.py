@@ -8,12 +8,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from nuxt_queue.rpc.codec import decode, encode
+from nuxt_queue.rpc.codec import Encoded, decode, text_of
 from nuxt_queue.services.event_stream import Event, EventStream
 from nuxt_queue.services.flow_runs import FlowStatus, RunRecord
 from nuxt_queue.services.flow_store import Change, FlowStore, FlowTally
 from nuxt_queue.services.sqlite.database import Database
-from nuxt_queue.services.state import StateStore, check_number, checked_ttl, state_line
+from nuxt_queue.services.state import (
+    StateStore,
+    check_number,
+    checked_ttl,
+    state_value,
+    sum_of,
+)
 
 __all__ = ["SqliteEventStream", "SqliteFlowStore", "SqliteStateStore", "forget_run"]
 
@@ -32,7 +38,7 @@ class SqliteStateStore(StateStore):
         self._database, self._clock = database, clock
         database.every(_SWEEP_S, self._sweep, lambda _swept, _error: None)
 
-    async def get(self, scope_key: str, key: str) -> Any | None:
+    async def read(self, scope_key: str, key: str) -> Encoded | None:
         """Return the value, or None."""
         now = self._clock()
         return await self._database.read(lambda db: _value(db, scope_key, key, now))
@@ -42,10 +48,9 @@ class SqliteStateStore(StateStore):
     ) -> None:
         """Store a copy of the value."""
         expires_at = None if ttl_s is None else self._clock() + checked_ttl(ttl_s, key)
-        row = (scope_key, key, _text(state_line(value, key)), expires_at)
-        await self._database.write(
-            lambda db: db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", row) and None
-        )
+        row = (scope_key, key, (await state_value(value, key)).text, expires_at)
+        sql = "INSERT OR REPLACE INTO state VALUES (?, ?, CAST(? AS TEXT), ?)"
+        await self._database.write(lambda db: db.execute(sql, row) and None)
 
     async def delete(self, scope_key: str, key: str) -> bool:
         """Remove a value; say whether there was one."""
@@ -73,7 +78,7 @@ class SqliteStateStore(StateStore):
             db.execute(
                 "INSERT INTO state (scope, key, value) VALUES (?, ?, ?)"
                 " ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value",
-                (scope_key, key, _text(state_line(after, key))),
+                (scope_key, key, sum_of(after, key).text.decode("ascii")),
             )
             return after
 
@@ -110,10 +115,9 @@ class SqliteEventStream(EventStream):
 
     async def append(self, event: Event) -> None:
         """Add an event to the end of its run's timeline, without waiting for the disk."""
-        row = (event.run_id, _text(encode(event.to_wire())))
-        await self._database.post(
-            lambda db: db.execute("INSERT INTO events (run_id, event) VALUES (?, ?)", row)
-        )
+        row = (event.run_id, text_of(event.kept()))
+        sql = "INSERT INTO events (run_id, event) VALUES (?, CAST(? AS TEXT))"
+        await self._database.post(lambda db: db.execute(sql, row))
 
     async def read(self, run_id: str) -> list[Event]:
         """Return a run's timeline, oldest first."""
@@ -191,7 +195,7 @@ class SqliteFlowStore(FlowStore):
         return await self._database.read(lambda db: _tally(db, flow_name))
 
     def _keep(self, db: sqlite3.Connection, before: FlowStatus | None, run: RunRecord) -> None:
-        flow, record = run.definition.name, _text(encode(run.to_json()))
+        flow, record = run.definition.name, text_of(run.to_json()).decode()
         if before is None:
             db.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -206,7 +210,7 @@ class SqliteFlowStore(FlowStore):
             return
         tally = _tally(db, flow)
         tally.note(before, run)
-        text = _text(encode(asdict(tally)))
+        text = text_of(asdict(tally)).decode()
         db.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?)", (flow, text))
         if run.status != "running":
             self._forget(db)
@@ -239,13 +243,13 @@ def _row(db: sqlite3.Connection, scope_key: str, key: str) -> str | None:
     return None if found is None else str(found[0])
 
 
-def _value(db: sqlite3.Connection, scope_key: str, key: str, now: float) -> Any:
+def _value(db: sqlite3.Connection, scope_key: str, key: str, now: float) -> Encoded | None:
     sql = (
-        "SELECT value FROM state WHERE scope = ? AND key = ?"
+        "SELECT CAST(value AS BLOB) FROM state WHERE scope = ? AND key = ?"
         " AND (expires_at IS NULL OR expires_at > ?)"
     )
     found = db.execute(sql, (scope_key, key, now)).fetchone()
-    return None if found is None else decode(found[0].encode())
+    return None if found is None else Encoded(found[0])
 
 
 def _run(db: sqlite3.Connection, run_id: str) -> RunRecord | None:
@@ -256,7 +260,3 @@ def _run(db: sqlite3.Connection, run_id: str) -> RunRecord | None:
 def _tally(db: sqlite3.Connection, flow: str) -> FlowTally:
     found = db.execute("SELECT tally FROM tallies WHERE flow = ?", (flow,)).fetchone()
     return FlowTally() if found is None else FlowTally(**decode(found[0].encode()))
-
-
-def _text(line: bytes) -> str:
-    return line.decode("ascii").rstrip("\n")

@@ -16,6 +16,7 @@ from nuxt_queue.managers import FileWorkerManager
 from nuxt_queue.managers.file import job_rows, job_table, lease, owners
 from nuxt_queue.managers.file.job_rows import Claim
 from nuxt_queue.managers.outcome import Completed, Interrupted, settle
+from nuxt_queue.rpc.codec import Encoded, text_of
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.sqlite import Database
@@ -40,7 +41,7 @@ class Queue:
         return claims[0]
 
     async def record(self, claim: Claim, owner: str) -> bool:
-        done = settle(claim.job, Completed(owner), 0)
+        done = settle(claim.job, Completed(Encoded(text_of(owner))), 0)
         return await self.do(lambda db: job_table.save_job(db, claim, done, owner, 0))
 
     async def put_back(self, claim: Claim, owner: str) -> bool:

@@ -21,6 +21,7 @@ from nuxt_queue.managers import FileWorkerManager, QueueEvent
 from nuxt_queue.managers.clock import Clock, LoopClock, ManualClock
 from nuxt_queue.managers.file import event_log, job_table, owners
 from nuxt_queue.managers.outcome import Completed, settle
+from nuxt_queue.rpc.codec import Encoded
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.event_stream import MemoryEventStream
 from nuxt_queue.services.events import EventBus
@@ -598,7 +599,7 @@ async def test_a_late_outcome_is_not_that_of_a_later_job_of_the_same_id(tmp_path
             claims.append(await manager._database.write(claim))
             if len(claims) == 1:
                 edit(tmp_path, "DELETE FROM jobs")
-        late = settle(claims[0].job, Completed(1), 0)
+        late = settle(claims[0].job, Completed(Encoded(b"1")), 0)
 
         is_taken = await manager._database.write(
             lambda db: job_table.save_job(db, claims[0], late, "me", 0)
