@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,16 +17,16 @@ from typing import Any
 
 from nuxt_queue.backends import Backend, open_backend
 from nuxt_queue.config import BackendName, ProjectConfig
-from nuxt_queue.errors import WorkerNotFoundError
+from nuxt_queue.errors import QueueUnreachableError, WorkerNotFoundError
 from nuxt_queue.managers import JobOptions, WorkerManager, WorkerOptions
 from nuxt_queue.registrations import Registrations
-from nuxt_queue.registry import ScanResult
+from nuxt_queue.registry import ScanResult, WorkerEntry
 from nuxt_queue.registry.scan import worker_folder
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
 from nuxt_queue.services.flows import FlowDefinition, FlowEngine, FlowRun
 from nuxt_queue.services.state import StateStore
-from nuxt_queue.worker_runner import child_runner, worker_options
+from nuxt_queue.worker_runner import belongs_to, child_runner, worker_options
 
 __all__ = ["App", "open_app"]
 
@@ -98,6 +98,7 @@ async def open_app(
     settings: ProjectConfig | None = None,
     concurrency: int | None = None,
     serve: bool = True,
+    runtimes: Collection[str] = (),
     listener: Listener | None = None,
 ) -> AsyncIterator[App]:
     """Scan a folder, register every worker in it and serve them until the block ends.
@@ -112,6 +113,8 @@ async def open_app(
         settings: The project's; looked for from the folder upward unless given.
         concurrency: How many jobs of a queue may run at once, instead of what its workers say.
         serve: False registers none: to enqueue and look after what others serve.
+        runtimes: Whose workers are registered; all, unless given, but those for Node of a Nuxt
+            application that runs its flows on the same Redis: it runs them itself.
         listener: Called with each event that happens here, from the first job on.
 
     Raises:
@@ -123,7 +126,12 @@ async def open_app(
     settings = settings or ProjectConfig.find(directory)
     data_dir = Path(data_dir or settings.data_dir)
     async with open_backend(backend, data_dir, settings.redis) as kept, AsyncExitStack() as stack:
-        app = _put_together(directory, settings, kept, concurrency)
+        theirs = frozenset[str]()
+        if serve and not runtimes:
+            with contextlib.suppress(QueueUnreachableError):  # who serves waits for it
+                theirs = await kept.application_flows()
+        is_ours = partial(_is_ours, runtimes=frozenset(runtimes), application=theirs)
+        app = _put_together(directory, settings, kept, concurrency, is_ours)
         if listener is not None:
             app.bus.subscribe(listener)
         await stack.enter_async_context(app.manager)
@@ -134,7 +142,11 @@ async def open_app(
 
 
 def _put_together(
-    directory: Path, settings: ProjectConfig, kept: Backend, concurrency: int | None
+    directory: Path,
+    settings: ProjectConfig,
+    kept: Backend,
+    concurrency: int | None,
+    is_ours: Callable[[WorkerEntry], bool],
 ) -> App:
     bus, definitions = EventBus(kept.events), dict[str, FlowDefinition]()
 
@@ -150,11 +162,16 @@ def _put_together(
 
     flows = FlowEngine(definitions, bus, enqueue, store=kept.flows, remove=remove)
     manager = kept.manager(ContextService(kept.state, bus, flows, flows), child_processes)
-    registrations = Registrations(
-        directory, settings, manager, partial(worker_options, concurrency=concurrency), definitions
-    )
+    options_of = partial(worker_options, concurrency=concurrency)
+    registrations = Registrations(directory, settings, manager, options_of, definitions, is_ours)
     app = App(settings, registrations, manager, flows, bus, kept.state)
     return app
+
+
+def _is_ours(entry: WorkerEntry, *, runtimes: frozenset[str], application: frozenset[str]) -> bool:
+    if runtimes:
+        return entry.worker["runtime"] in runtimes
+    return not belongs_to(entry, application)
 
 
 @asynccontextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nuxt_queue.config import BackendName, RedisConfig
@@ -25,6 +26,10 @@ from nuxt_queue.services.state import MemoryStateStore, StateStore
 __all__ = ["Backend", "open_backend"]
 
 
+async def _no_application() -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One engine.
@@ -34,12 +39,15 @@ class Backend:
         events: Keeps the timelines.
         flows: Keeps the runs of flows.
         manager: Makes the queues, for a context service and the runtimes of worker files.
+        application_flows: Names the flows that a Nuxt application runs in the same place; `*` when
+            all queues here may be its own.
     """
 
     state: StateStore
     events: EventStream
     flows: FlowStore
     manager: Callable[[ContextService, Runtimes], WorkerManager]
+    application_flows: Callable[[], Awaitable[frozenset[str]]] = _no_application
 
 
 @asynccontextmanager
@@ -98,6 +106,7 @@ async def _redis(address: str, prefix: str) -> AsyncIterator[Backend]:
         RedisFlowStore,
         RedisServer,
         RedisStateStore,
+        application_flows,
     )
 
     server = RedisServer(address)
@@ -110,4 +119,4 @@ async def _redis(address: str, prefix: str) -> AsyncIterator[Backend]:
         events = RedisEventStream(server, prefix)
         for each in (state, flows, events):
             stack.push_async_callback(each.close)
-        yield Backend(state, events, flows, on_redis)
+        yield Backend(state, events, flows, on_redis, partial(application_flows, server, prefix))

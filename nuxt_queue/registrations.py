@@ -57,6 +57,7 @@ class Registrations:
         manager: Where they are registered.
         options_of: Says how a worker is registered.
         flows: Is kept as the flows of the workers, by name.
+        is_ours: Tells whether a worker is to be registered here; others know of the rest.
 
     Attributes:
         workers: What the last look found; a worker whose file is broken now is as it was.
@@ -67,10 +68,16 @@ class Registrations:
     manager: WorkerManager
     options_of: Callable[[WorkerEntry], WorkerOptions]
     flows: dict[str, FlowDefinition] = field(default_factory=dict)
+    is_ours: Callable[[WorkerEntry], bool] = lambda _entry: True
     workers: ScanResult = field(default_factory=ScanResult)
     _known: dict[Path, _Registered] = field(default_factory=dict)
     _refused: dict[Path, str] = field(default_factory=dict)
     _noted: set[Problem] = field(default_factory=set)
+
+    @property
+    def served(self) -> list[WorkerEntry]:
+        """The workers that are to be registered here."""
+        return [entry for entry in self.workers.entries if self.is_ours(entry)]
 
     def entry(self, path: Path | None) -> WorkerEntry:
         """Return the worker of a file that was found."""
@@ -93,11 +100,13 @@ class Registrations:
         return [change for change in changes if change is not None]
 
     async def _apply(self, found: ScanResult) -> list[Change | None]:
-        there = {entry.abs_path for entry in found.entries}
+        ours = [entry for entry in found.entries if self.is_ours(entry)]
+        there = {entry.abs_path for entry in ours}
         # What is wrong with the flow of a worker is no reason not to serve the worker.
-        flaws = {problem for problem in found.problems if problem.path in there}
+        usable = {entry.abs_path for entry in found.entries}
+        flaws = {problem for problem in found.problems if problem.path in usable}
         broken = {p.path: p.reason for p in found.problems if p not in flaws}
-        changes = [await self._register(entry, found) for entry in found.entries]
+        changes = [await self._register(entry, found) for entry in ours]
         for path, known in list(self._known.items()):
             if path not in there and path in broken:
                 found.entries.append(known.entry)

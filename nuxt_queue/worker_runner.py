@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
-from nuxt_queue.config import ProcessSettings, ProjectConfig
+from nuxt_queue.config import NODE_SUFFIXES, ProcessSettings, ProjectConfig
 from nuxt_queue.managers import WorkerOptions
 from nuxt_queue.registry import WorkerEntry
 from nuxt_queue.runner import ChildProcessRunner, Limits
 from nuxt_queue.runner.programs import resolve_command
 
-__all__ = ["child_runner", "worker_options"]
+__all__ = ["belongs_to", "child_runner", "worker_options"]
 
 
 def worker_options(entry: WorkerEntry, concurrency: int | None = None) -> WorkerOptions:
@@ -31,6 +32,18 @@ def worker_options(entry: WorkerEntry, concurrency: int | None = None) -> Worker
         "limiter": queue.get("limiter"),
     }
     return WorkerOptions.read(given, refused={})
+
+
+def belongs_to(entry: WorkerEntry, application: Collection[str]) -> bool:
+    """Return True if a worker is a function of a Nuxt application, which runs it itself.
+
+    Args:
+        entry: The worker.
+        application: The flows that the application runs; `*` when all queues may be its own.
+    """
+    names = (entry.flow and entry.flow.names) or ()
+    is_of_node = f".{entry.kind}" in NODE_SUFFIXES or entry.kind == "ts"
+    return is_of_node and ("*" in application or not set(names).isdisjoint(application))
 
 
 def child_runner(

@@ -72,6 +72,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--metrics-host", type=host, default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1"
     )
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only the workers of this runtime, such as python; may be given again",
+    )
     parser.add_argument("--no-reload", action="store_true", help="do not watch the workers' files")
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--plain", action="store_true", help="lines, also on a terminal")
@@ -88,6 +95,8 @@ async def _served(args: argparse.Namespace) -> int:
     from nuxt_queue.serving import serve_until_stopped, stop_signals
 
     directory, settings = project_of(args.directory)
+    for name in args.runtime:
+        settings.runtime(name)
     place = place_of(args, settings)
     display = _display(args, f"{directory} from {place.shown}")
     with stop_signals() as signals, warnings_to(display.note):
@@ -99,10 +108,11 @@ async def _served(args: argparse.Namespace) -> int:
                     data_dir=place.data_dir,
                     settings=settings,
                     concurrency=args.concurrency,
+                    runtimes=args.runtime,
                     listener=display.hear,
                 )
             )
-            _say_what_is_served(display, app, place.shown)
+            _say_what_is_served(display, app, place.shown, args.runtime)
             stopping = await stack.enter_async_context(_monitored(args, app, display))
             if not args.no_reload:
                 await stack.enter_async_context(_reloading(app, display))
@@ -131,13 +141,20 @@ def _display(args: argparse.Namespace, title: str) -> Display:
     return Board(title) if Board.fits() else Lines()
 
 
-def _say_what_is_served(display: Display, app: App, where: str) -> None:
+def _say_what_is_served(display: Display, app: App, where: str, runtimes: list[str]) -> None:
     workers = app.workers
     for finding in workers.warnings:
         display.note(f"warning: {finding}")
     for finding in workers.problems:
         display.note(f"problem: {finding}", is_bad=True)
-    number = len(workers.entries)
+    number = len(app.registrations.served)
+    others = len(workers.entries) - number
+    if others and not runtimes:
+        display.note(
+            f"warning: {others} worker{'' if others == 1 else 's'} for Node left to the Nuxt"
+            " application whose flows are on this Redis; --runtime python says so without a"
+            " warning, --runtime node serves them here"
+        )
     what = f"{number} worker{'' if number == 1 else 's'} of {app.registrations.directory}"
     if app.manager.engine == "memory":
         display.note("warning: no other process can put jobs in; use --backend file or redis")

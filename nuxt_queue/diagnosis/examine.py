@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nuxt_queue.diagnosis.machine import look_at_node, look_at_packages, look_at
 from nuxt_queue.diagnosis.storage import look_at_file, look_at_redis, look_at_sqlite
 from nuxt_queue.errors import ConfigError, NuxtQueueError, RegistryError
 from nuxt_queue.registry import scan
-from nuxt_queue.worker_runner import child_runner, worker_options
+from nuxt_queue.worker_runner import belongs_to, child_runner, worker_options
 
 __all__ = ["examine"]
 
@@ -54,7 +55,7 @@ async def examine(
         async for finding in look_at_file(data_dir or settings.data_dir):
             yield finding
     elif chosen == "redis":
-        async for finding in look_at_redis(settings.redis, environ):
+        async for finding in _on_redis(folder, settings, environ):
             yield finding
 
 
@@ -82,6 +83,25 @@ def _backend(
         fix = "use file or redis, so that nq enqueue and nq jobs reach it"
         return warn("backend", f"memory, {why}: gone with the process that serves", fix)
     return ok("backend", f"{chosen}, {why}")
+
+
+async def _on_redis(
+    folder: Path, settings: ProjectConfig, environ: Mapping[str, str]
+) -> AsyncIterator[Finding]:
+    """Look at Redis, and say which workers a Nuxt application runs there itself."""
+    async for finding in look_at_redis(settings.redis, environ):
+        yield finding
+    with contextlib.suppress(NuxtQueueError, ModuleNotFoundError):  # said before
+        from nuxt_queue.services.redis import RedisServer, application_flows
+
+        server = RedisServer(settings.redis.address(environ))
+        flows = await application_flows(server, settings.redis.prefix)
+        theirs = [e for e in scan(folder, settings).entries if belongs_to(e, flows)]
+        if theirs:
+            files = ", ".join(entry.path for entry in theirs[:3])
+            more = f" and {len(theirs) - 3} more" if len(theirs) > 3 else ""  # noqa: PLR2004 shown
+            said = f"a Nuxt application runs {files}{more} itself, so nq serve does not"
+            yield warn("application", said, "say which are served: nq serve --runtime python")
 
 
 def _workers(folder: Path, settings: ProjectConfig) -> Iterator[Finding]:

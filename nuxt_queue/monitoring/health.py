@@ -55,7 +55,7 @@ class Health:
             "backend": app.manager.engine,
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._began, 1),
-            "workers": len(app.workers.entries),
+            "workers": len(app.registrations.served),
             "running": len(snapshot.running),
             "problems": [str(problem) for problem in app.workers.problems],
         }

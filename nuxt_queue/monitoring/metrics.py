@@ -90,7 +90,7 @@ class Metrics:
         """Return all of it in Prometheus' text format."""
         snapshot = await take_snapshot(self._app, within_s=_ANSWER_S)
         self._up.set(0 if snapshot.problem else 1)
-        self._workers.set(len(self._app.workers.entries))
+        self._workers.set(len(self._app.registrations.served))
         self._jobs.clear()  # what cannot be seen is not told, instead of told wrongly
         for queue, counts in snapshot.counts.items():
             for state, count in counts.items():

@@ -40,7 +40,7 @@ async def take_snapshot(app: App, *, within_s: float) -> Snapshot:
     running: list[JobRecord] = []
     try:
         async with asyncio.timeout(within_s):
-            for queue in sorted({entry.queue for entry in app.workers.entries}):
+            for queue in sorted({entry.queue for entry in app.registrations.served}):
                 counts[queue] = await app.manager.get_job_counts(queue)
                 if counts[queue]["active"]:
                     running += await app.manager.get_jobs(queue, ["active"], _MOST_RUNNING)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
+
+import pytest
+from redis import Redis
 
 from tests.cli.conftest import Project
-from tests.redis_server import PrivateRedis
+from tests.redis_server import PrivateRedis, shared_redis
 
 
 def test_what_is_enqueued_on_redis_runs_also_after_redis_was_away(project: Project) -> None:
@@ -36,3 +40,56 @@ def test_what_is_enqueued_on_redis_runs_also_after_redis_was_away(project: Proje
         assert "geheim" not in "".join(server.lines) + doctor.stdout
     finally:
         redis.stop()
+
+
+NODE = """
+export const config = {{ queue: {{ name: '{name}' }}, {flow} }}
+export default () => 1
+"""
+IN_A_FLOW = "flow: { name: 'f', role: 'step', subscribes: ['a'] }"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "served", "argv"),
+    [
+        ("nvent", ["greet"], []),  # its queues are the application's
+        ("mine", ["greet", "plain"], []),  # the flow is, and no queue but of the flow
+        ("nvent", ["greet", "plain", "step"], ["--runtime", "node", "--runtime", "python"]),
+        ("mine", ["greet"], ["--runtime", "python"]),
+    ],
+)
+def test_what_an_application_on_the_same_redis_runs_is_left_to_it(
+    project: Project, prefix: str, served: list[str], argv: list[str]
+) -> None:
+    settings = (
+        f'[tool.nuxt-queue]\nworkers = "workers"\n[tool.nuxt-queue.redis]\nprefix = "{prefix}"\n'
+    )
+    (project.root / "pyproject.toml").write_text(settings, "utf-8")
+    project.write("greet")
+    for name, flow in (("plain", ""), ("step", IN_A_FLOW)):
+        (project.workers / f"{name}.mjs").write_text(NODE.format(name=name, flow=flow), "utf-8")
+    url = shared_redis().url
+    run = f"nvent:flow:runs:f:meta:{uuid.uuid4()}"
+    with Redis.from_url(url) as redis:
+        redis.hset(run, "version", 1)
+        try:
+            with project.serving("--metrics", "0", *argv, REDIS_URL=url) as server:
+                what = f"serving {len(served)} worker{'s' if len(served) > 1 else ''} of"
+                server.line(what)
+                left = [line for line in server.lines if "left to the Nuxt application" in line]
+                assert len(left) == (0 if argv else 1)
+                server.stop()
+                assert server.status() == 0
+            if not argv:
+                doctor = project.nq("doctor", REDIS_URL=url).stdout
+                assert "a Nuxt application runs /workers/" in doctor
+        finally:
+            redis.delete(run)
+
+
+def test_a_runtime_that_does_not_exist_is_refused(project: Project) -> None:
+    done = project.nq("serve", "--runtime", "pythn", "--backend", "file")
+    assert (done.returncode, done.stderr) == (
+        2,
+        'nq: unknown runtime "pythn"; did you mean "python"?\n',
+    )

@@ -13,9 +13,17 @@ prefix; with a hash tag as prefix, `{nq}`, all of them are in one slot of a clus
 | `<prefix>:<queue>:...` | a queue of BullMQ's |
 """
 
+from nuxt_queue.services.redis.application import application_flows
 from nuxt_queue.services.redis.event_stream import RedisEventStream
 from nuxt_queue.services.redis.flow_store import RedisFlowStore
 from nuxt_queue.services.redis.server import RedisLimits, RedisServer
 from nuxt_queue.services.redis.state import RedisStateStore
 
-__all__ = ["RedisEventStream", "RedisFlowStore", "RedisLimits", "RedisServer", "RedisStateStore"]
+__all__ = [
+    "RedisEventStream",
+    "RedisFlowStore",
+    "RedisLimits",
+    "RedisServer",
+    "RedisStateStore",
+    "application_flows",
+]
