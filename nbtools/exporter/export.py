@@ -17,6 +17,7 @@ from nbtools.exporter.check import check_config, check_module
 from nbtools.exporter.code import Code, hoist_futures, parse_cell
 from nbtools.exporter.config import complete
 from nbtools.exporter.dependencies import script_block
+from nbtools.exporter.environment import check_environment
 from nbtools.exporter.handler import absorb_entries, find_handler
 from nbtools.exporter.importing import check_importing
 from nbtools.exporter.literal import StatedConfig, read_config
@@ -154,6 +155,9 @@ class _Export:
         block = self._block(codes, marked)
         report_missing(marked, self.found)
         config = self._complete(stated) if stated else None
+        if config is not None:
+            folder = Path(self.notebook.file).absolute().parent
+            check_environment(codes, config, folder, self.found)
         self._stop_on_errors()
         assert stated
         assert handler

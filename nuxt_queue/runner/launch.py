@@ -8,24 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nuxt_queue.config.environment import is_passed
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.rpc import methods
 
 __all__ = ["Launch", "LaunchOptions", "Limits", "child_environment", "worker_file"]
 
-# What a child may see of its parent's environment.  Everything else may be a secret.
-_PASSED = frozenset(
-    {
-        "HOME", "LOGNAME", "USER", "SHELL", "PATH", "TERM", "LANG", "LANGUAGE", "TZ",
-        "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV",
-        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
-        "MPLBACKEND", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS",
-        "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
-        "NODE_ENV", "NODE_PATH", "NODE_EXTRA_CA_CERTS",
-    }
-)  # fmt: skip
 _MIB = 1024 * 1024
-_PASSED_PREFIXES = ("LC_", "XDG_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "CUDA_", "NVIDIA_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +125,8 @@ def worker_file(worker: Path) -> Path:
 
 def child_environment(env: Mapping[str, str], passthrough: Sequence[str] = ()) -> dict[str, str]:
     """Return a child's environment: an allow-list of the parent's, and what was asked for."""
-    allowed = _PASSED | set(passthrough)
     inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name in allowed or name.startswith(_PASSED_PREFIXES)
+        name: value for name, value in os.environ.items() if name in passthrough or is_passed(name)
     }
     return {
         **inherited,

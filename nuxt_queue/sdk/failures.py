@@ -45,7 +45,45 @@ def _hint(error: BaseException, phase: str) -> str | None:
     if phase == "import" and isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         return f"{package} is not installed for {sys.executable}: install it there"
+    # The user's code may have raised another error because of the one that can be explained.
+    reasons: list[BaseException] = []
+    reason: BaseException | None = error
+    while reason is not None and reason not in reasons:
+        reasons.append(reason)
+        reason = reason.__cause__ or (None if reason.__suppress_context__ else reason.__context__)
+    return next((hint for each in reasons if (hint := _missing(each))), None)
+
+
+def _missing(error: BaseException) -> str | None:
+    """Say why what was there in a notebook is not there in a worker."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames:
+        return None
+    if isinstance(error, KeyError) and frames[-1].f_code is type(os.environ).__getitem__.__code__:
+        name = os.fsdecode(error.args[0])
+        return (
+            f"a worker gets only some of its host's environment: set {name} for the host, and add"
+            f' it to the config: "worker": {{"env_passthrough": ["{name}"]}}'
+        )
+    if not isinstance(error, FileNotFoundError):
+        return None
+    if any(frame.f_globals.get("__name__") == "subprocess" for frame in frames):
+        return f"programs are looked up in the worker's PATH: {os.environ.get('PATH', '')}"
+    file = error.filename
+    if isinstance(file, str | bytes) and not os.path.isabs(file):
+        name = os.fsdecode(file)
+        return (
+            f"{name} is a relative path, looked up in the worker's directory {_here()}: put the"
+            " file there, give its full path, or state worker.cwd"
+        )
     return None
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "(which was removed)"
 
 
 def _text(error: BaseException) -> str:

@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { realpathSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
@@ -167,6 +167,10 @@ function checked(worker) {
   return found ? { file: pathOf(found[1]), line: Number(found[2]), function: null } : null
 }
 
+function here() {
+  return safely(() => process.cwd())
+}
+
 function hintFor(error, type, message) {
   const missing = /^Cannot find (?:package|module) '([^'./][^']*)'/.exec(message)?.[1]
   if (missing) {
@@ -175,6 +179,12 @@ function hintFor(error, type, message) {
   }
   if (type === 'SyntaxError' && /outside a module|Unexpected token 'export'/.test(message)) {
     return 'name the file .mjs, or state "type": "module" in the package.json above it'
+  }
+  if (error?.code === 'ENOENT' && typeof error.path === 'string' && !isAbsolute(error.path)) {
+    return String(error.syscall).startsWith('spawn')
+      ? `programs are looked up in the worker's PATH: ${process.env.PATH ?? ''}`
+      : `${error.path} is a relative path, looked up in the worker's directory ${here()}: put the` +
+          ' file there, give its full path, or state worker.cwd'
   }
   const unknown = /^((?:use|define)[A-Z]\w*) is not defined$/.exec(message)?.[1]
   if (type === 'ReferenceError' && unknown) {
