@@ -109,7 +109,7 @@ async def _redis(address: str, prefix: str) -> AsyncIterator[Backend]:
         application_flows,
     )
 
-    server = RedisServer(address)
+    server = RedisServer(address, prefix=prefix)
 
     def on_redis(contexts: ContextService, runtimes: Runtimes) -> WorkerManager:
         return BullMQWorkerManager(contexts, server, prefix=prefix, runtimes=runtimes)

@@ -117,7 +117,8 @@ def place_of(args: argparse.Namespace, settings: ProjectConfig) -> Place:
     if backend == "redis":
         from nuxt_queue.services.redis import RedisServer
 
-        shown = RedisServer(settings.redis.address(os.environ)).name
+        server = RedisServer(settings.redis.address(os.environ), prefix=settings.redis.prefix)
+        shown = server.name
     return Place(backend, data_dir, shown)
 
 

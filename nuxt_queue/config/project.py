@@ -99,7 +99,11 @@ class RedisConfig(Settings):
             use; `{nq}`, in braces, keeps all keys in one slot of a cluster.
     """
 
-    url: Text = Field("redis://localhost:6379/0", description="redis://host:port/db, as a string")
+    url: Text = Field(
+        "redis://localhost:6379/0",
+        description="redis://host:port/db, as a string",
+        repr=False,  # it may hold a password
+    )
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]+$")] = Field(
         "nq", description="letters, digits, and any of _ . - { }"
     )

@@ -26,7 +26,7 @@ async def examine(
 ) -> AsyncIterator[Finding]:
     """Look at the machine, the project, its workers and where its jobs are kept.
 
-    Nothing of a worker is run, and nothing is written.
+    Nothing of a worker is run.  What is written to try out the file or Redis is removed again.
 
     Args:
         directory: The folder of the workers; the project's when left out.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from nuxt_queue.config import RedisConfig
 from nuxt_queue.diagnosis.finding import Finding, fail, ok, warn
-from nuxt_queue.errors import ConfigError, QueueStorageError
-from nuxt_queue.services.sqlite import Database
+from nuxt_queue.errors import ConfigError, QueueStorageError, QueueUnreachableError
+from nuxt_queue.services.sqlite import Database, SqliteStateStore
 from nuxt_queue.services.sqlite.place import about_layer, about_network
 
 __all__ = ["look_at_file", "look_at_redis", "look_at_sqlite"]
@@ -37,7 +37,7 @@ def look_at_sqlite() -> Iterator[Finding]:
 
 
 async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
-    """Say whether the file can be used; one that is not there yet is not made."""
+    """Try whether a file can be used there; the one that is meant is not made."""
     what = "data folder"
     there, is_there = _nearest(data_dir)
     if not is_there and not _may_write(there):
@@ -46,10 +46,8 @@ async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
             f"{data_dir} cannot be made: {there} may not be written by this user",
             f"give the right to write {there}, or name another with --data-dir",
         )
-    elif not is_there:
-        yield ok(what, f"{data_dir}, made when it is first used")
     else:
-        yield await _opened(what, data_dir)
+        yield await _tried(what, data_dir, there, is_there=is_there)
     doubt = about_network(data_dir) or about_layer(data_dir)
     if doubt is not None:
         reason, advice = doubt
@@ -59,12 +57,24 @@ async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
         yield warn("disk", f"{free // _MIB} MiB free for {data_dir}", "make room")
 
 
-async def _opened(what: str, data_dir: Path) -> Finding:
+async def _tried(what: str, data_dir: Path, there: Path, *, is_there: bool) -> Finding:
+    """Make a file beside the one that is meant, use it as a server does, and remove it again."""
     try:
+        with tempfile.TemporaryDirectory(prefix=".nq-doctor-", dir=there) as folder:
+            async with Database(Path(folder)) as database:
+                state = SqliteStateStore(database)
+                await state.set("", "tried", 1)
+                kept = await state.incr("", "tried") == 2  # noqa: PLR2004 one more than it was
+        if not kept:
+            return fail(what, f"{there} does not give back what is written there")
+        if not is_there:
+            return ok(what, f"{data_dir}, made when it is first used")
         async with Database(data_dir) as database:
             return ok(what, str(database.path))
     except QueueStorageError as error:
         return fail(what, str(error))
+    except OSError as error:
+        return fail(what, f"{there} cannot be used: {error.strerror}", "name another --data-dir")
 
 
 def _nearest(path: Path) -> tuple[Path, bool]:
@@ -79,32 +89,37 @@ def _may_write(folder: Path) -> bool:
 
 
 async def look_at_redis(config: RedisConfig, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
-    """Say whether Redis answers, and whether it keeps what it is given; no password is shown."""
+    """Try whether Redis does what a server asks of it, and whether it keeps what it is given.
+
+    What is tried has keys of its own, which are removed.  No password is shown.
+    """
     try:
+        from nuxt_queue.managers.bullmq.trial import try_out
         from nuxt_queue.services.redis.server import RedisServer
     except ModuleNotFoundError:
         yield fail("Redis", "its client is not installed", "pip install 'nuxt-queue[redis]'")
         return
     source = "REDIS_URL" if environ.get("REDIS_URL") else "[tool.nuxt-queue.redis] url"
     try:
-        server = RedisServer(config.address(environ))
+        server = RedisServer(config.address(environ), prefix=config.prefix)
     except ConfigError as error:
         yield fail("Redis", str(error), f"mend {source}")
         return
-    client = server.client(repeats=False, text=True)
     try:
-        async with server.answering():
-            told: dict[str, Any] = await client.info()
-    except QueueStorageError as error:
+        told = await server.about()
+        await try_out(server, config.prefix)
+    except QueueUnreachableError as error:
         yield fail("Redis", str(error), f"start it, or mend {source}")
         return
-    finally:
-        await client.aclose()
-    yield ok("Redis", f"{server.name} ({source}), version {told.get('redis_version', 'unknown')}")
+    except QueueStorageError as error:
+        yield fail("Redis", str(error), f"look at the server, or mend {source}")
+        return
+    version = told.get("redis_version", "unknown")
+    yield ok("Redis", f"{server.name} ({source}), version {version}; a job was run through it")
     policy = told.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         said = f"its maxmemory-policy is {policy}, so it may throw jobs away when memory is short"
         yield warn("Redis", said, "redis-cli config set maxmemory-policy noeviction")
-    if not told.get("aof_enabled"):
+    if told and not told.get("aof_enabled"):
         said = "without an append-only file it forgets the last jobs when it dies"
         yield warn("Redis", said, "redis-cli config set appendonly yes")

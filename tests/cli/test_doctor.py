@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from nuxt_queue.cli import main
 from nuxt_queue.diagnosis import storage
+from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.services.sqlite import SqliteStateStore
 from tests.cli.conftest import Project
-from tests.redis_server import shared_redis
+from tests.redis_server import PrivateRedis, shared_redis
 
 
 @pytest.fixture
@@ -158,3 +161,79 @@ def test_the_settings_choose_the_backend_before_redis_url_does(
     assert doctor(capsys)[1]["backend"][0]["said"] == "file, as the settings say"
     assert main(["enqueue", "greet"]) == 0
     assert (Path("kept") / "queue.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("commands", "said"),
+    [
+        (["REPLICAOF 127.0.0.1 1"], "it is a read-only replica; give the address of the primary"),
+        (
+            ["ACL SETUSER ada on >geheim ~* +@all -@scripting"],
+            "its user may not do this (this user has no permissions to run the 'evalsha' command)",
+        ),
+        (
+            ["ACL SETUSER ada on >geheim ~* +@all -info -bzpopmin"],
+            "its user may not do this (this user has no permissions to run the 'bzpopmin' command)",
+        ),
+        (["ACL SETUSER ada on >geheim ~other:* +@all"], "its user may not do this"),
+        (["CONFIG SET maxmemory 1"], "it has no memory left"),
+    ],
+)
+def test_a_redis_that_refuses_a_job_is_a_failure_and_nothing_is_left_in_it(
+    here: Project,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    commands: list[str],
+    said: str,
+) -> None:
+    """What answers to a greeting may still refuse what a server does with each job."""
+    here.write("greet")
+    server = PrivateRedis().start()
+    login = "ada:geheim@" if "ACL" in commands[0] else ""
+    monkeypatch.setenv("REDIS_URL", f"redis://{login}127.0.0.1:{server.port}/0")
+    try:
+        for command in commands:
+            server.ask(*command.split())
+        status, found = doctor(capsys)
+        assert (status, found["Redis"][0]["level"]) == (1, "FAIL")
+        assert said in found["Redis"][0]["said"].replace("User ada", "this user")
+        assert "geheim" not in str(found)
+        with redis.Redis(port=server.port) as client:
+            assert not [key for key in client.scan_iter() if b":incr:" not in key]
+    finally:
+        server.stop()
+
+
+def test_what_is_tried_leaves_nothing_behind(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Redis only the memory of a count, for a minute; on the disk nothing."""
+    here.write("greet")
+    before = sorted(here.root.rglob("*"))
+    assert doctor(capsys)[0] == 0
+    assert sorted(here.root.rglob("*")) == before
+    server = PrivateRedis().start()
+    monkeypatch.setenv("REDIS_URL", server.url)
+    try:
+        assert doctor(capsys)[1]["Redis"][0]["said"].endswith("; a job was run through it")
+        with redis.Redis(port=server.port) as client:
+            assert all(b":incr:" in key for key in client.scan_iter())
+            assert all(0 < client.pttl(key) <= 60_000 for key in client.scan_iter())
+    finally:
+        server.stop()
+
+
+def test_a_folder_that_takes_no_file_is_a_failure(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full or failing disk shows when something is written, and not before."""
+    here.write("greet")
+
+    async def full(*_: object) -> None:
+        raise QueueStorageError("queue.sqlite3", "the disk is full")
+
+    monkeypatch.setattr(SqliteStateStore, "set", full)
+    status, found = doctor(capsys)
+    assert (status, found["data folder"][0]["level"]) == (1, "FAIL")
+    assert "the disk is full" in found["data folder"][0]["said"]
+    assert not list(here.root.glob(".nq-doctor-*"))

@@ -1,6 +1,6 @@
 // The other side of a queue: BullMQ's own library for Node, as a producer or as a worker.
 //
-//   node bullmq_peer.mjs produce|work|schedule PORT PREFIX QUEUE COUNT
+//   node bullmq_peer.mjs produce|work|schedule|workers PORT PREFIX QUEUE COUNT
 //
 // Job n fails when n is a multiple of 10, and has two attempts; of a multiple of 5 one log line is
 // kept.  What became of the jobs is printed as one line of JSON.
@@ -69,7 +69,12 @@ async function schedule(queue) {
   return []
 }
 
+// Which workers BullMQ's dashboards would show.
+async function workers(queue) {
+  return (await queue.getWorkers()).map(({ name, rawname }) => ({ name, rawname }))
+}
+
 const queue = new Queue(name, options)
-const told = mode === 'work' ? await work() : await (mode === 'produce' ? produce : schedule)(queue)
+const told = mode === 'work' ? await work() : await { produce, schedule, workers }[mode](queue)
 await queue.close()
 console.log(JSON.stringify(told))

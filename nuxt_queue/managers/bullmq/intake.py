@@ -7,17 +7,15 @@ import contextlib
 import itertools
 import logging
 import time
-from typing import Any
 
 from nuxt_queue.errors import QueueStorageError
+from nuxt_queue.managers.bullmq.markers import BLOCK_S, Markers
 from nuxt_queue.managers.bullmq.queue import BullMQQueue, Taken
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.redis.server import RedisServer, end
 
-__all__ = ["BLOCK_S", "Intake"]
+__all__ = ["Intake"]
 
-BLOCK_S = 5.0  # an idle queue looks so often by itself; a new job wakes it at once
-_SHORTEST_S = 0.002  # to Redis, no time means for ever, and before 7.0.8 so does less
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ class Intake:
     Args:
         server: The server.
         queue: The queue, over a client whose commands are sent once.
-        waiting: A client for commands that wait in the server.
+        markers: Where to wait for a job.
         owner: The beginning of the tokens of the locks.
         stop: Set when no further job may be taken.
         retry_s: Between two attempts to reach a Redis that is away.
@@ -38,17 +36,17 @@ class Intake:
         self,
         server: RedisServer,
         queue: BullMQQueue,
-        waiting: Any,
+        markers: Markers,
         owner: str,
         stop: asyncio.Event,
         retry_s: float,
     ) -> None:
         self._retry_s = retry_s
-        self._server, self._queue, self._waiting, self._stop = server, queue, waiting, stop
+        self._server, self._queue, self._markers, self._stop = server, queue, markers, stop
         self._tokens = (f"{owner}:{n}" for n in itertools.count(1))
         # The token and the time with which a job may have been taken.
         self._unsure: tuple[str, int] | None = None
-        self._away = False
+        self._away = self._is_shown = False
         self.trouble = ""
         """Why no job can be taken now; else empty."""
 
@@ -56,6 +54,9 @@ class Intake:
         """Wait for a job and take it; None when stopped."""
         while not self._stop.is_set():
             try:
+                if not self._is_shown:
+                    await self._markers.show(self._queue.name)
+                    self._is_shown = True
                 taken = await self._take()
                 self._reached()
                 if taken is not None:
@@ -90,17 +91,15 @@ class Intake:
         if limited:
             await self._rest(wait_s)
             return
-        marker = self._queue.keys["marker"]
-        popping = asyncio.ensure_future(self._waiting.bzpopmin(marker, max(wait_s, _SHORTEST_S)))
+        coming = asyncio.ensure_future(self._markers.wait(self._queue.name, wait_s))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
-            await asyncio.wait({popping, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if popping.done():
-                with self._server.speaking():
-                    popping.result()
+            await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                coming.result()
         finally:
             stopping.cancel()
-            await end(popping)
+            await end(coming)
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

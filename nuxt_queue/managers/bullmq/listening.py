@@ -36,58 +36,82 @@ class QueueStreams:
         self, server: RedisServer, prefix: str, tell: Callable[[QueueEvent], None]
     ) -> None:
         self._server, self._prefix, self._tell = server, prefix, tell
-        self._client = server.client(repeats=False, text=True, wait_s=_BLOCK_S)
-        self._readers: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._client = server.own_client(wait_s=_BLOCK_S)
+        self._ready: dict[str, asyncio.Event] = {}  # by queue: whether its stream is read
+        self._last: dict[str, str] = {}  # by key of a stream: the last entry that was read
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def follow(self, queue: str) -> None:
         """Begin to read the stream of a queue."""
-        if queue not in self._readers:
-            ready = asyncio.Event()
-            task = asyncio.create_task(self._read(queue, ready), name=f"events of {queue}")
-            self._readers[queue] = (task, ready)
+        if queue not in self._ready:
+            self._ready[queue] = asyncio.Event()
+            self._changed.set()
+            if self._task is None:
+                self._task = asyncio.create_task(self._read(), name="events of queues")
 
     async def ready(self, queue: str) -> None:
         """Wait until nothing that happens from now on is missed, if a queue is followed."""
-        if queue in self._readers:
-            await self._readers[queue][1].wait()
+        if queue in self._ready:
+            await self._ready[queue].wait()
 
     async def close(self) -> None:
         """Stop reading."""
-        await asyncio.gather(*(end(task) for task, _ in self._readers.values()))
+        if self._task is not None:
+            await end(self._task)
         await self._client.aclose()
 
-    async def _read(self, queue: str, ready: asyncio.Event) -> None:
-        key = f"{self._prefix}:{queue}:events"
-        last: str | None = None
+    async def _read(self) -> None:
+        """Read all streams over one connection, whatever happens to Redis meanwhile."""
         told = False
         while True:
             try:
-                if last is None:
-                    async with self._server.answering():
-                        newest = await self._client.xrevrange(key, count=1)
-                    last = newest[0][0] if newest else "0-0"
-                    ready.set()
-                entries = await self._entries(key, last)
+                self._changed.clear()
+                await self._find_ends()
+                entries = await self._entries()
             except (Exception, asyncio.CancelledError) as error:
                 if is_cancelling():
                     raise
                 if not told:
                     what = str(error) if isinstance(error, QueueStorageError) else repr(error)
-                    _log.warning("events of queue %s are not heard: %s", queue, what)
+                    _log.warning("events of queues are not heard: %s", what)
                 told = True
                 await asyncio.sleep(_RETRY_S)
                 continue
             told = False
-            for entry_id, fields in entries:
-                last = entry_id
-                event = _event(queue, fields)
-                if event is not None:
-                    self._tell(event)
+            for key, found in entries:
+                for entry_id, fields in found:
+                    self._last[key] = entry_id
+                    event = _event(key.split(":")[-2], fields)
+                    if event is not None:
+                        self._tell(event)
 
-    async def _entries(self, key: str, last: str) -> list[tuple[str, dict[str, str]]]:
-        with self._server.speaking():
-            found = await self._client.xread({key: last}, block=round(_BLOCK_S * 1000), count=500)
-        return found[0][1] if found else []
+    async def _find_ends(self) -> None:
+        """Find where the streams that are new here end now."""
+        for queue, ready in list(self._ready.items()):
+            if not ready.is_set():
+                key = f"{self._prefix}:{queue}:events"
+                async with self._server.answering():
+                    newest = await self._client.xrevrange(key, count=1)
+                self._last[key] = newest[0][0] if newest else "0-0"
+                ready.set()
+
+    async def _entries(self) -> list[tuple[str, list[tuple[str, dict[str, str]]]]]:
+        """Wait for what is new in any of the streams, or for another one to read."""
+        reading = asyncio.ensure_future(
+            self._client.xread(dict(self._last), block=round(_BLOCK_S * 1000), count=500)
+        )
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({reading, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                return []
+            with self._server.speaking():
+                found = reading.result()
+        finally:
+            changed.cancel()
+            await end(reading)
+        return list(found.items() if isinstance(found, dict) else found or [])
 
 
 def _event(queue: str, fields: Mapping[str, Any]) -> QueueEvent | None:

@@ -104,7 +104,7 @@ class LockKeeper:
             runner.run(self._keep())
 
     async def _keep(self) -> None:
-        client = self._server.client(repeats=False, text=True)
+        client = self._server.own_client()
         queues: dict[str, BullMQQueue] = {}
 
         def queue(name: str) -> BullMQQueue:

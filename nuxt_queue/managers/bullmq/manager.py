@@ -19,9 +19,10 @@ from nuxt_queue.errors import (
     QueueUnreachableError,
 )
 from nuxt_queue.managers.base import WorkerManager
-from nuxt_queue.managers.bullmq.intake import BLOCK_S, Intake
+from nuxt_queue.managers.bullmq.intake import Intake
 from nuxt_queue.managers.bullmq.listening import QueueStreams
 from nuxt_queue.managers.bullmq.locks import LockKeeper, Stalling
+from nuxt_queue.managers.bullmq.markers import Markers
 from nuxt_queue.managers.bullmq.queue import BullMQQueue, RejectedError, Taken
 from nuxt_queue.managers.bullmq.recording import record
 from nuxt_queue.managers.bullmq.records import check_job_id, check_queue_name, may_be_a_job
@@ -106,7 +107,7 @@ class BullMQWorkerManager(WorkerManager):
         self._stalling = stalling or Stalling()
         self._asking = server.client(repeats=True, text=True)
         self._working = server.client(repeats=False, text=True)
-        self._waiting = server.client(repeats=False, text=True, wait_s=BLOCK_S)
+        self._markers = Markers(server, prefix, self._working)
         self._streams = QueueStreams(server, prefix, self._events.tell)
         self._keeper = LockKeeper(server, prefix, self._stalling, self._lock_lost)
         self._asked: dict[str, BullMQQueue] = {}
@@ -284,7 +285,8 @@ class BullMQWorkerManager(WorkerManager):
             await end(self._checking)
         await self._keeper.stop()
         await self._streams.close()
-        for client in (self._asking, self._working, self._waiting):
+        await self._markers.close()
+        for client in (self._asking, self._working):
             await client.aclose()
 
     async def _check_later(self) -> None:
@@ -323,7 +325,7 @@ class BullMQWorkerManager(WorkerManager):
             served.intake = Intake(
                 self._server,
                 served.queue,
-                self._waiting,
+                self._markers,
                 f"{self._owner}:{name}",
                 self._stop,
                 self._stalling.retry_s,

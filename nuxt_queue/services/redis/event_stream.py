@@ -17,6 +17,7 @@ __all__ = ["RedisEventStream"]
 
 _BATCH = 500  # events in one message to Redis
 _PAUSE_S = 0.02  # log lines of this time go together
+_RETRY_S = 0.5  # between two attempts to reach a Redis that is away
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class RedisEventStream(EventStream):
     What happened to a step or a flow is in Redis when `append` returns, if Redis is there.  Log
     lines, of which a job may write very many, follow within milliseconds, in their order and with
     what comes after them.  Events that Redis does not take are kept here, the newest `max_events`,
-    and sent again with the next; one that was taken twice is read once.
+    and sent again until it takes them; one that was taken twice is read once.
 
     Args:
         server: The server.
@@ -66,9 +67,10 @@ class RedisEventStream(EventStream):
     async def append(self, event: Event) -> None:
         """Add an event to the end of its run's timeline."""
         self._pending.append(event)
-        if event.type != "log" or len(self._pending) >= _BATCH:
+        # While Redis is away a job does not wait for each of its events.
+        if not self._is_away and (event.type != "log" or len(self._pending) >= _BATCH):
             await self._try_to_flush()
-        elif self._later is None or self._later.done():
+        if self._pending and (self._later is None or self._later.done()):
             self._later = asyncio.create_task(self._flush_soon())
 
     async def read(self, run_id: str) -> list[Event]:
@@ -90,11 +92,16 @@ class RedisEventStream(EventStream):
             await self._client.delete(self._key(run_id))
 
     async def _flush_soon(self) -> None:
+        """Write what waits; again and again while Redis is away."""
         await asyncio.sleep(_PAUSE_S)
-        try:
-            await self._try_to_flush()
-        except Exception:  # noqa: BLE001 the next event takes them along
-            _log.exception("%d events are not written yet", len(self._pending))
+        while True:
+            try:
+                await self._try_to_flush()
+            except Exception:  # noqa: BLE001 the next event takes them along
+                _log.exception("%d events are not written yet", len(self._pending))
+            if not self._is_away:
+                return
+            await asyncio.sleep(_RETRY_S)
 
     async def _try_to_flush(self) -> None:
         try:

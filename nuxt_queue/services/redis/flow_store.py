@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import Any
+from weakref import WeakValueDictionary
 
 from nuxt_queue.rpc.codec import decode, encode
 from nuxt_queue.services.flow_runs import FlowStatus, RunRecord
 from nuxt_queue.services.flow_store import Change, FlowStore, FlowTally
+from nuxt_queue.services.redis.pool import Turns
 from nuxt_queue.services.redis.server import RedisServer, key_part
 
 __all__ = ["RedisFlowStore"]
@@ -81,6 +83,7 @@ class RedisFlowStore(FlowStore):
         self._server, self._base = server, f"{prefix}:flow::"
         self._keep_ended, self._ttl_s = keep_ended, ttl_s
         self._client = server.client(repeats=True)
+        self._changing = WeakValueDictionary[str, Turns]()
         self._keep_script = self._client.register_script(_KEEP)
 
     async def close(self) -> None:
@@ -94,20 +97,11 @@ class RedisFlowStore(FlowStore):
 
     async def change(self, run_id: str, change: Change) -> RunRecord | None:
         """Apply a change to a run and return the run as changed."""
-        wait_s = _LEAST_WAIT_S
-        while True:
-            async with self._server.answering():
-                line, version = await self._client.hmget(self._run(run_id), "run", "version")
-            if line is None or version is None:
-                return None
-            run = RunRecord.read(decode(line))
-            before = run.status
-            change(run)
-            if await self._keep(version, before, run):
-                return run
-            # Somebody else was quicker: at different times, not all of them are again.
-            await asyncio.sleep(random.uniform(0, wait_s))  # noqa: S311 no secret
-            wait_s = min(2 * wait_s, _MOST_WAIT_S)
+        # One after the other here; only other processes can be quicker.
+        turns = self._changing.setdefault(run_id, Turns(1, self._server.limits.operation_s))
+        with self._server.speaking():
+            async with turns.turn():
+                return await self._change(run_id, change)
 
     async def get(self, run_id: str) -> RunRecord | None:
         """Return a run, or None."""
@@ -144,6 +138,22 @@ class RedisFlowStore(FlowStore):
             last_run_at=times.get("last_run_at"),
             last_completed_at=times.get("last_completed_at"),
         )
+
+    async def _change(self, run_id: str, change: Change) -> RunRecord | None:
+        wait_s = _LEAST_WAIT_S
+        while True:
+            async with self._server.answering():
+                line, version = await self._client.hmget(self._run(run_id), "run", "version")
+            if line is None or version is None:
+                return None
+            run = RunRecord.read(decode(line))
+            before = run.status
+            change(run)
+            if await self._keep(version, before, run):
+                return run
+            # Somebody else was quicker: at different times, not all of them are again.
+            await asyncio.sleep(random.uniform(0, wait_s))  # noqa: S311 no secret
+            wait_s = min(2 * wait_s, _MOST_WAIT_S)
 
     async def _read(self, ids: list[bytes]) -> list[RunRecord]:
         pipe = self._client.pipeline(transaction=False)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import re
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 the client's own
+from redis.exceptions import ResponseError
 
 from nuxt_queue.errors import InvalidParamsError, ParseError
 from nuxt_queue.rpc.codec import Encoded, decode
@@ -20,16 +23,32 @@ __all__ = ["RedisStateStore"]
 _INT64 = 2**63
 _MAX_TTL_MS = 10**15  # 30,000 years: Redis adds the time of day to it and must not overflow
 
-# The value is replaced if nobody else has replaced it since it was read.
-_REPLACE = """
-local now = redis.call('GET', KEYS[1])
-if (ARGV[1] == '' and not now) or now == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
-  return 1
+# Adds once, however often it is sent: what the caller's last call came to is kept for a while.
+#
+# KEYS: the value, the memory of this caller.  ARGV: the number of the call; what to add, or "" to
+# replace; the value that is to be replaced, "" for none; the new one; milliseconds that a value
+# without a lifetime gets, or ""; milliseconds that the memory is kept.  Returns the new value, or
+# nothing when somebody else has changed it.
+_ADD = """
+local last = redis.call('HMGET', KEYS[2], 'call', 'after')
+if last[1] == ARGV[1] then return last[2] end
+if ARGV[2] ~= '' then
+  local failure = redis.pcall('INCRBY', KEYS[1], ARGV[2])
+  if type(failure) == 'table' then return failure end
+elseif (redis.call('GET', KEYS[1]) or '') == ARGV[3] then
+  redis.call('SET', KEYS[1], ARGV[4], 'KEEPTTL')
+else
+  return false
 end
-return 0
+local after = redis.call('GET', KEYS[1])
+if ARGV[5] ~= '' and redis.call('PTTL', KEYS[1]) < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+end
+redis.call('HSET', KEYS[2], 'call', ARGV[1], 'after', after)
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+return after
 """
-_PING_S = (0.0, 0.1, 0.4)  # between looks for a connection that lives
+_REMEMBERED_MS = 60_000  # longer than a call is tried
 
 
 class RedisStateStore(StateStore):
@@ -47,16 +66,16 @@ class RedisStateStore(StateStore):
     ) -> None:
         self._server, self._prefix, self._ttl_ms = server, prefix, round(ttl_s * 1000)
         self._client = server.client(repeats=True)
-        # What adds is not sent again when its answer is lost: it would add twice.
-        self._adding = server.client(repeats=False)
+        self._add_once = self._client.register_script(_ADD)
+        self._caller, self._calls = uuid.uuid4().hex, itertools.count(1)
+        self._places, self._free_places = itertools.count(1), list[int]()
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
-        await self._adding.aclose()
 
     async def read(self, scope_key: str, key: str) -> Encoded | None:
-        """Return the value, or None; somebody else may have written what is not JSON."""
+        """Return the value, or None; a string of the host's is kept as it is."""
         async with self._server.answering():
             line = await self._client.get(self._key(scope_key, key))
         if line is None:
@@ -64,7 +83,8 @@ class RedisStateStore(StateStore):
         try:
             return await checked(line)
         except ParseError as error:
-            raise _not_json(key, error) from None
+            text = await asyncio.to_thread(_bare_text, line, key, error)
+            return await state_value(text, key)
 
     async def set(
         self, scope_key: str, key: str, value: Any, *, ttl_s: float | None = None
@@ -85,19 +105,15 @@ class RedisStateStore(StateStore):
     async def incr(self, scope_key: str, key: str, by: float = 1) -> int | float:
         """Add to a number and return the new one."""
         check_number(by, f"incr of state {key!r}: the step")
-        name = self._key(scope_key, key)
         async with self._server.answering():
             if isinstance(by, int) and abs(by) < _INT64:
                 try:
-                    after, left_ms = await self._once(("INCRBY", name, by), ("PTTL", name))
+                    return int(await self._change(scope_key, key, by=by) or 0)
                 except ResponseError as error:
                     # Not a whole number of 64 bits, which is Redis' idea of one: added here.
                     if "not an integer" not in str(error) and "overflow" not in str(error):
                         raise
-                else:
-                    await self._limit(scope_key, name, left_ms)
-                    return int(after)
-            return await self._add(scope_key, name, key, by)
+            return await self._add(scope_key, key, by)
 
     async def all(self, scope_key: str) -> dict[str, Any]:
         """Return every value of a scope by key."""
@@ -116,41 +132,33 @@ class RedisStateStore(StateStore):
             async for names in self._names(scope_key):
                 await self._client.delete(*names)
 
-    async def _add(self, scope_key: str, name: str, key: str, by: float) -> int | float:
+    async def _add(self, scope_key: str, key: str, by: float) -> int | float:
         """Add to what only Python can add to exactly: fractions and large numbers."""
         while True:
-            line = await self._client.get(name)
+            line = await self._client.get(self._key(scope_key, key))
             before = 0 if line is None else _value(line, key)
             check_number(before, f"incr of state {key!r}: its value")
             after: int | float = before + by
-            change = ("EVAL", _REPLACE, 1, name, line or b"", sum_of(after, key).text)
-            was_replaced, left_ms = await self._once(change, ("PTTL", name))
-            if was_replaced:
-                await self._limit(scope_key, name, left_ms)
+            new = sum_of(after, key).text
+            if await self._change(scope_key, key, old=line or b"", new=new) is not None:
                 return after
 
-    async def _once(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands that must not be sent twice, over a connection that has just answered.
-
-        One that the server has closed meanwhile shows only when something is sent.
-        """
-        async with self._adding.pipeline(transaction=True) as pipe:
-            for pause_s in _PING_S:
-                try:
-                    await pipe.immediate_execute_command("PING")
-                    break
-                except ConnectionError:
-                    if pause_s == _PING_S[-1]:
-                        raise
-                    await asyncio.sleep(pause_s)
-            for command in commands:
-                pipe.execute_command(*command)
-            return list(await pipe.execute())
-
-    async def _limit(self, scope_key: str, name: str, left_ms: int) -> None:
-        """Let a value of a run that has no end of its own end with the run."""
-        if scope_key and left_ms < 0:
-            await self._client.pexpire(name, self._ttl_ms)
+    async def _change(
+        self, scope_key: str, key: str, *, by: int | str = "", old: bytes = b"", new: bytes = b""
+    ) -> bytes | None:
+        """Change a value once, although the command may be sent again when its answer is lost."""
+        # As many keys as there are calls at the same time: each is one caller's memory.
+        place = self._free_places.pop() if self._free_places else next(self._places)
+        memory = f"{self._prefix}:flow::incr:{self._caller}:{place}"
+        lifetime = self._ttl_ms if scope_key else ""
+        try:
+            changed: bytes | None = await self._add_once(
+                keys=[self._key(scope_key, key), memory],
+                args=[next(self._calls), by, old, new, lifetime, _REMEMBERED_MS],
+            )
+        finally:
+            self._free_places.append(place)
+        return changed
 
     async def _names(self, scope_key: str) -> AsyncIterator[list[bytes]]:
         """Find the keys of a scope: a walk through the whole database, for tools and clean-up."""
@@ -177,11 +185,29 @@ class RedisStateStore(StateStore):
 
 
 def _value(line: bytes, key: str) -> Any:
+    """Return a value as we or the host wrote it: the host writes a string as it is.
+
+    Raises:
+        InvalidParamsError: It is neither JSON of the wire nor text.
+    """
     try:
         return decode(line)
     except ParseError as error:
-        raise _not_json(key, error) from None
+        return _bare_text(line, key, error)
 
 
-def _not_json(key: str, error: ParseError) -> InvalidParamsError:
-    return InvalidParamsError(f"state {key!r} in Redis is not JSON: {error}")
+def _bare_text(line: bytes, key: str, error: ParseError) -> str:
+    """Return a text that no reader takes for JSON; else raise InvalidParamsError."""
+    try:
+        text = line.decode("utf-8")
+        json.loads(text, parse_constant=_refuse)
+    except (UnicodeDecodeError, RecursionError):
+        pass
+    except ValueError:
+        return text
+    # It is JSON that the wire refuses, such as half of a surrogate pair, or no text at all.
+    raise InvalidParamsError(f"state {key!r} in Redis cannot be read: {error}") from None
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError  # NaN and Infinity are names in Python only

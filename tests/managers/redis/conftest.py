@@ -18,7 +18,7 @@ from nuxt_queue.managers import JobRecord
 from nuxt_queue.managers.bullmq import BullMQWorkerManager, Stalling
 from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.events import Event, EventBus
-from nuxt_queue.services.redis import RedisServer
+from nuxt_queue.services.redis import RedisLimits, RedisServer
 from nuxt_queue.services.state import MemoryStateStore
 from tests.redis_server import PrivateRedis, shared_redis
 
@@ -37,9 +37,11 @@ class Fleet:
         events: What the managers of this process have said.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url, self.prefix = url, f"t{uuid.uuid4().hex}"
-        self.server = RedisServer(url)
+    def __init__(
+        self, url: str, limits: RedisLimits | None = None, *, prefix: str | None = None
+    ) -> None:
+        self.url, self.prefix = url, prefix or f"t{uuid.uuid4().hex}"
+        self.server = RedisServer(url, limits, prefix=self.prefix)
         self.events: list[Event] = []
         bus = EventBus()
         bus.subscribe(self.events.append)
