@@ -21,7 +21,8 @@ __all__ = ["Endpoint"]
 _HEAD = 8_192  # bytes of a request's head; a probe's is a tenth of it
 _ASK_S = 5.0  # for a request to arrive: a connection that says nothing is not kept
 _ANSWER_S = 10.0  # for an answer to be found and taken
-_MOST = 16  # connections at once, and as many that the system keeps for us: jobs need descriptors
+_MOST = 16  # connections at once: jobs need descriptors
+_BACKLOG = 128  # that the system keeps for us, which costs none
 _REST_S = 1.0  # before a connection is accepted again when that has failed
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _JSON = "application/json"
@@ -172,7 +173,7 @@ async def _listeners(host: str, port: int) -> list[socket.socket]:
         for family, _, _, _, address in dict.fromkeys(found):
             port = made[0].getsockname()[1] if made else port
             where = (str(address[0]), port)
-            made.append(socket.create_server(where, family=family, backlog=_MOST))
+            made.append(socket.create_server(where, family=family, backlog=_BACKLOG))
             made[-1].setblocking(False)
     except BaseException:
         for each in made:
