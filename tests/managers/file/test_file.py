@@ -620,3 +620,27 @@ async def test_a_removed_job_leaves_the_timeline_of_a_run_that_has_its_id(tmp_pa
         )
 
     assert left == ["r"]
+
+
+async def test_the_rows_of_a_log_go_with_the_job(tmp_path: Path) -> None:
+    async def talk(_job: dict[str, Any], context: JobContext) -> None:
+        await context.log("info", "said")
+
+    contexts = ContextService(MemoryStateStore(), EventBus())
+    async with Database(tmp_path) as database, FileWorkerManager(contexts, database) as manager:
+        over: asyncio.Queue[QueueEvent] = asyncio.Queue()
+        manager.on("q", "completed", over.put_nowait)
+        await manager.register_worker("q", "a", talk)
+
+        async def rows_after(**opts: Any) -> int:
+            job_id = await manager.enqueue("q", "a", None, opts)
+            async with asyncio.timeout(10):
+                await over.get()
+            if opts.get("jobId") == "by hand":
+                await manager.remove_job("q", job_id)
+            sql = "SELECT count(*) FROM job_logs"
+            return await database.read(lambda db: int(db.execute(sql).fetchone()[0]))
+
+        assert await rows_after(removeOnComplete=True) == 0
+        assert await rows_after(jobId="by hand") == 0
+        assert [await rows_after(removeOnComplete=2) for _ in range(4)] == [1, 2, 2, 2]

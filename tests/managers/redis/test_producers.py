@@ -147,3 +147,19 @@ async def test_what_somebody_else_stores_under_our_keys_is_said(
 
     assert (await ended(manager, await manager.enqueue("q", "a", 1))).state == "completed"
     await said(caplog, "queue odd waits for Redis")
+
+
+async def test_log_lines_that_are_sent_twice_are_kept_once(fleet: Fleet) -> None:
+    """As where the answer to the first time is lost; a job that is gone leaves no key behind."""
+    manager = fleet.manager()
+    job_id = await manager.enqueue("q", "a", 1)
+    queue = manager._queue("q", fleet.asking)
+
+    for _ in range(2):
+        await queue.add_logs(job_id, ["one", "two"], 10)
+    await queue.add_logs(job_id, ["three"], 10)
+    assert list(await queue.logs(job_id, 0, -1)) == ["one", "two", "three"]
+
+    await manager.remove_job("q", job_id)
+    await queue.add_logs(job_id, ["late"], 10)
+    assert await fleet.asking.keys(f"{fleet.prefix}:q:{job_id}*") == []
