@@ -14,6 +14,7 @@ from nuxt_queue.managers.file import lease
 from nuxt_queue.managers.file.owners import LEASE_S
 from nuxt_queue.services.awaits import check_await
 from nuxt_queue.services.redis import RedisEventStream, RedisFlowStore, RedisLimits
+from nuxt_queue.services.redis.address import _OPTIONS, Address
 from nuxt_queue.services.sqlite import SqliteFlowStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queues.md").read_text("utf-8")
@@ -56,6 +57,10 @@ def test_the_numbers_of_redis_are_the_real_ones() -> None:
     week = inspect.signature(RedisEventStream).parameters["ttl_s"].default
 
     assert f"fails within {limits.operation_s:g} s when Redis is away" in PAGE
+    assert f"`ctx.state` waits {limits.operation_s:g} s too" in PAGE
+    assert limits.connections <= 50
+    assert "at most 50 connections" in PAGE
+    assert f"each of the first {limits.waiting} queues of a process" in PAGE
     assert f"lock holds for {times.lock_s:g} s" in PAGE
     assert f"looked for every {times.stalled_s:g} s" in PAGE
     assert times.lock_s + 2 * times.stalled_s < 25
@@ -63,6 +68,17 @@ def test_the_numbers_of_redis_are_the_real_ones() -> None:
     assert week == 7 * 86_400
     assert runs["ttl_s"].default == 30 * 86_400
     assert f"the last {runs['keep_ended'].default:,}, for 30 days at most" in PAGE
+
+
+def test_every_form_of_the_address_is_one_and_the_options_are_all_named() -> None:
+    table = PAGE.partition("### The address")[2].partition("## What a job may ask for")[0]
+    forms = re.findall(r"`([a-z+]+://[^`]+)`", table)
+
+    assert len(forms) == 4
+    for form in forms:
+        Address.parse(form.replace("port", "6379").replace("/db", "/0").replace("db=0", "db=1"))
+    options = table.partition("Options after `?` are")[2].partition("with TLS")[0]
+    assert set(re.findall(r"`(\w+)`", options)) == _OPTIONS
 
 
 def test_every_operation_that_the_page_names_is_one() -> None:
