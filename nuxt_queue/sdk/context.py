@@ -94,9 +94,11 @@ class Logger:
     def log(self, level: str, message: object, metadata: Any = None) -> None:
         """Write a line; `level` is debug, info, warn or error, anything else counts as info."""
         level = "warn" if level == "warning" else level
-        if metadata is not None and not isinstance(metadata, dict):
-            metadata = {"value": metadata}
         try:
+            if metadata is not None and type(metadata) is not dict:  # a class may hold more
+                metadata = self._calls.plain(metadata, "metadata")
+            if metadata is not None and not isinstance(metadata, dict):
+                metadata = {"value": metadata}
             plain = self._calls.plain({**self._bound, **(metadata or {})}, "metadata")
         except ValuePathError as error:
             plain = {"metadataError": str(error)}

@@ -11,7 +11,7 @@ import os
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread
 
-from nuxt_queue.errors import PeerClosedError, RpcError
+from nuxt_queue.errors import PeerClosedError, RpcError, ValuePathError
 from nuxt_queue.rpc import methods
 from nuxt_queue.sdk.records import is_standard, send_records
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["StdioChannel", "claim", "claimed"]
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds by default: one read empties it
+_LONGEST_RECORD = 1 << 20  # characters; a longer one is printed while the file is imported
 
 _claimed: StdioChannel | None = None
 
@@ -87,13 +88,14 @@ class StdioChannel:
         try:
             if self.on_record is not None:
                 return self.on_record(line)
-            if self.framed:  # the file is being imported
-                from nuxt_queue.rpc import codec, messages
+            if not self.framed or len(text) > _LONGEST_RECORD:
+                return False
+            from nuxt_queue.rpc import codec, messages  # the file is being imported
 
-                self.write(codec.encode(messages.notification(methods.LOG, line)))
-        except RpcError:  # the host is gone, or loses long lines
+            self.write(codec.encode(messages.notification(methods.LOG, line)))
+        except (RpcError, ValuePathError):  # the host is gone, or takes no line of this length
             return False
-        return self.framed
+        return True
 
     def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Read in a thread of its own: a handler that blocks must still get its answers."""

@@ -150,3 +150,12 @@ async def test_a_process_that_is_used_again_gives_each_job_its_own_records(host:
         await runner.execute(job, host.service.for_job(SCOPE))
     await runner.close()
     assert await recorded(host) == [("error", "first", "root"), ("error", "second", "root")]
+
+
+async def test_a_record_that_no_message_holds_is_printed(host: Host) -> None:
+    path = worker(
+        host,
+        "import logging\ndef handler(job, ctx): logging.getLogger().error('x' * 300_000)\n",
+    )
+    await host.run(path, max_message=200_000)
+    assert "".join(await host.printed("stderr")) == "x" * 300_000
