@@ -217,8 +217,12 @@ class Session:
         if len(self.arrivals) >= _MAX_ARRIVALS:
             self._give_up(f"it wrote more than {_MAX_ARRIVALS} lines")
         for message in arrival.messages:
-            if isinstance(message, dict) and isinstance(message.get("method"), str):
+            if not isinstance(message, dict) or not isinstance(message.get("method"), str):
+                continue
+            if message["method"] != methods.STARTED:
                 self.held.append(message)
+            elif "id" in message:  # whether it may begin, which is not refused
+                self.send_raw(_line(messages.success(message["id"], None)))
         if not self.hold:
             self.answer_held()
         self._news.set()

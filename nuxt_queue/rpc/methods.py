@@ -10,9 +10,12 @@ EXECUTE = "execute"  # parent to child: {job, context}
 SHUTDOWN = "shutdown"  # parent to child: end, as at the end of stdin
 CANCEL = "cancel"  # parent to child, a notification: stop if you can
 NEXT = "next"  # parent to child, between two jobs of one process: true when it can take another
-# Child to parent, a notification, only to a parent that frames by lines: the file has been
-# imported and the handler is about to be called.
+# Child to parent, only to a parent that frames by lines: the file has been imported and the handler
+# is about to be called.  In a flow a request: an error says that it must not be called.
 STARTED = "started"
+# Child to parent, a notification between or during the jobs of one process: {jobId, message}, of a
+# job that has its answer and has left something behind that failed.
+LEFT_BEHIND = "leftBehind"
 
 STATE_GET = "ctx.state.get"  # {key}
 STATE_SET = "ctx.state.set"  # {key, value, opts?: {ttl}}

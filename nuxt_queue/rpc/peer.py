@@ -88,10 +88,14 @@ class Peer:
         serve: Called with (method, params, reply) for each incoming request or notification;
             may answer now or later.  An RpcError that it raises becomes the answer.
         first_id: Where this side's ids start; the two sides need not agree.
+
+    Attributes:
+        send: Takes one encoded line.
+        violations: How many lines broke the protocol.
     """
 
     def __init__(self, send: Callable[[bytes], None], serve: Serve, first_id: int = 1) -> None:
-        self._send_line, self._serve = send, serve
+        self.send, self._serve = send, serve
         self._ids = count(first_id)
         self._pending: dict[Any, Done] = {}
         self._closed: RpcError | None = None
@@ -103,12 +107,18 @@ class Peer:
         return len(self._pending)
 
     def call(
-        self, method: str, params: Any, done: Done, before: Callable[[int], None] | None = None
+        self,
+        method: str,
+        params: Any,
+        done: Done,
+        before: Callable[[int], None] | None = None,
+        send: Callable[[bytes], None] | None = None,
     ) -> None:
         """Write a request.
 
         `done(result, error)` is called exactly once, by whoever feeds `receive` or calls `close`;
-        `before(size)` is called with the size of the line in bytes before it is written.
+        `before(size)` is called with the size of the line in bytes before it is written; `send`
+        takes the line instead of the peer's own function.
 
         Raises:
             PeerClosedError: If the peer is closed already.
@@ -121,19 +131,25 @@ class Peer:
             before(len(line))
         self._pending[request_id] = done
         try:
-            self._send_line(line)
+            (send or self.send)(line)
         except BaseException:
             self._pending.pop(request_id, None)
             raise
         self._raise_if_closed(request_id)  # closed while it was being written: nobody will answer
 
-    def notify(self, method: str, params: Any, before: Callable[[int], None] | None = None) -> None:
-        """Write a call that is not answered; `before` as for `call`."""
+    def notify(
+        self,
+        method: str,
+        params: Any,
+        before: Callable[[int], None] | None = None,
+        send: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Write a call that is not answered; `before` and `send` as for `call`."""
         self._raise_if_closed()
         line = encode(messages.notification(method, params))
         if before is not None:
             before(len(line))
-        self._send_line(line)
+        (send or self.send)(line)
 
     def receive(self, line: bytes) -> None:
         """Take one line that has arrived; never raises for what the line holds."""
@@ -177,7 +193,7 @@ class Peer:
             raise self._closed
 
     def _send(self, message: Any) -> None:
-        self._send_line(encode(message))
+        self.send(encode(message))
 
     def _take_batch(self, items: list[Any]) -> None:
         # Responses and notifications get no answer; everything else, valid or not, gets one.

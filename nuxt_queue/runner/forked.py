@@ -94,12 +94,12 @@ class ForkedProcesses:
 
     async def _copy(self, shared: _Shared) -> _Copy:
         server = await shared.server()
-        process = await ChildProcess.start(
-            partial(server.fork, self._launch),
-            Nobody(),
-            max_message=self._max_message,
-            timeouts=self._timeouts,
-        )
+        start = partial(ChildProcess.start, max_message=self._max_message, timeouts=self._timeouts)
+        try:
+            process = await start(partial(server.fork, self._launch), Nobody())
+        except ChildProcessError:  # it was killed while it waited; another may do better
+            server = await shared.server()
+            process = await start(partial(server.fork, self._launch), Nobody())
         return _Copy(process, server)
 
     async def _take_ahead(self, *, drop: bool = False) -> ChildProcess | None:
@@ -129,7 +129,7 @@ class _Copy:
 
     @property
     def is_up(self) -> bool:
-        return self.server.is_up and not self.process.wire_ended.done()
+        return self.server.is_up and not self.process.has_ended()
 
 
 class _Shared:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections import deque
 from dataclasses import dataclass
 from typing import IO, Protocol
 
@@ -18,9 +19,11 @@ from nuxt_queue.runner.leader import Begin, Ends, Leader
 from nuxt_queue.runner.lines import Lines
 from nuxt_queue.runner.reaper import reaper
 from nuxt_queue.runner.sweep import kill_marked, put_mark
+from nuxt_queue.services.context import JobContext
 
 __all__ = ["ChildProcess", "Listener", "Timeouts", "describe_exit"]
 
+_FORMER = 32  # jobs of a warm process that can still be told from one another
 _POLL_S = 0.01  # between looks at a process on systems without pidfd
 _OUTPUT_LINE = 64 * 1024  # bytes of a printed line; a longer one becomes several log records
 
@@ -71,11 +74,13 @@ class ChildProcess:
         exited: Settles with the exit code, negative for a signal, None if nobody knows it, once the
             child has ended; its group, and whatever carries its mark, has been killed by then.
         listener: Who gets its lines; a process that runs one job after another changes it.
+        former: The last jobs that it has answered.
     """
 
     def __init__(self, leader: Leader, mark: int, listener: Listener, timeouts: Timeouts) -> None:
         self._leader, self._timeouts = leader, timeouts
         self.listener = listener
+        self.former: deque[JobContext] = deque(maxlen=_FORMER)
         self.pid, self.mark = leader.pid, mark
         self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._requests: asyncio.WriteTransport | None = None
@@ -133,6 +138,10 @@ class ChildProcess:
     def wire_ended(self) -> asyncio.Future[None]:
         """Settles when nothing more can come over the protocol's pipe."""
         return self._reads[0][1].ended
+
+    def has_ended(self) -> bool:
+        """Tell whether it has ended, also before the loop has heard of it."""
+        return self.exited.done() or self._leader.has_ended()
 
     def write(self, line: bytes) -> None:
         """Send a line; one that a dead child never reads is dropped."""

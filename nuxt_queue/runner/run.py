@@ -17,7 +17,9 @@ from functools import partial
 from typing import Any
 
 from nuxt_queue.errors import (
+    FlowCancelledError,
     HandlerError,
+    InternalError,
     JobError,
     MethodNotFoundError,
     PeerClosedError,
@@ -86,11 +88,14 @@ class JobRun:
         self._launch, self._processes, self._terms = launch, processes, terms
         self._context = job_context
         self._job_id = job_context.scope.job_id
-        loop = asyncio.get_running_loop()
-        self._outcome: asyncio.Future[Any] = loop.create_future()
-        self._cancelling: asyncio.Future[None] = loop.create_future()
+        self._cancelling: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reset()
+
+    def _reset(self) -> None:
+        """Be as before the job had a process."""
+        self._outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answered = False
-        self._phase = "import" if launch.announces_start else "run"
+        self._phase = "import" if self._launch.announces_start else "run"
         # Calls and printed lines in the order of their arrival; the answer comes behind them.
         self._inbox: asyncio.Queue[tuple[Coroutine[Any, Any, None] | None, int]] = asyncio.Queue()
         self.backlog = 0
@@ -98,7 +103,7 @@ class JobRun:
         # Lines that wait behind a long one, which a thread reads in pieces.
         self._unread: deque[bytes] = deque()
         self._reading: asyncio.Task[None] | None = None
-        self._output = Output(terms.max_output)
+        self._output = Output(self._terms.max_output)
         self._process: ChildProcess | None = None
         self._peer = Peer(self._write, self._serve)
 
@@ -111,7 +116,11 @@ class JobRun:
         """Run the job and return its result; raises a JobError, which says how long it took."""
         started = asyncio.get_running_loop().time()
         try:
-            return await self._execute(job)
+            while True:
+                try:
+                    return await self._execute(job)
+                except _NotBegunError:
+                    self._reset()
         except JobError as error:
             error.duration_ms = round((asyncio.get_running_loop().time() - started) * 1000)
             raise
@@ -223,6 +232,8 @@ class JobRun:
             await self._ask_to_cancel()
             self._outcome.cancel()
         answered = self._answered  # one that comes from now on, after SIGTERM, is too late
+        if answered:
+            process.former.append(self._context)
         as_it_should = await self._processes.give_back(process, answered=answered)
         watcher.cancel()
         if self._reading is not None:
@@ -305,14 +316,43 @@ class JobRun:
             self._crash(describe_exit(returncode) + missing, returncode)
 
     def _serve(self, method: str, params: Any, reply: Reply) -> None:
+        if method == methods.LEFT_BEHIND:
+            self._left_behind(params)
+            return
         if self._answered or self._outcome.done():
             raise PeerClosedError("the job has ended")
         self._phase = "run"
         if method == methods.STARTED:
+            if self._context.scope.flow_id is not None:
+                self._put(self._begin(reply), 0)
+            else:
+                reply.result(None)
             return
         if not method.startswith("ctx."):
             raise MethodNotFoundError(f"this host has no method {method!r:.80}")
         self._put(self._answer(method, params, reply), self._line_size)
+
+    async def _begin(self, reply: Reply) -> None:
+        """Let the handler begin unless its run has been cancelled while the process started."""
+        steps = self._context.service.steps
+        try:
+            if steps is not None:
+                await steps.step_begins(self._context.scope)
+            reply.result(None)
+        except FlowCancelledError as error:
+            if not self._outcome.done():
+                self._outcome.set_exception(error)
+            reply.error(RpcError(str(error)))
+        except Exception as error:  # noqa: BLE001 a store that fails must reach the handler
+            reply.error(InternalError(f"{methods.STARTED}: {type(error).__name__}: {error}"))
+
+    def _left_behind(self, params: Any) -> None:
+        """Record what an earlier job of the process has left behind in the log of that job."""
+        owner, message = (params.get("jobId"), params.get("message")) if params else (None, None)
+        for context in self._process.former if self._process else ():
+            if context.scope.job_id == owner:
+                self._put(context.log("warn", str(message)), self._line_size)
+                return
 
     async def _answer(self, method: str, params: Any, reply: Reply) -> None:
         limit = self._terms.max_message
@@ -347,6 +387,10 @@ class JobRun:
     def _crash(self, reason: str, returncode: int | None = None) -> None:
         if self._outcome.done():
             return
+        if self._phase == "import" and self._process is not None and self._process.former:
+            # A signal or the system ended a process that waited for this job: it has not begun.
+            self._outcome.set_exception(_NotBegunError())
+            return
         seconds = self._launch.limits.cpu_seconds
         if returncode == -signal.SIGXCPU and seconds:
             reason += f", for it had used its {seconds} s of processor time"
@@ -356,6 +400,10 @@ class JobRun:
     def _write(self, line: bytes) -> None:
         if self._process is not None:
             self._process.write(line)
+
+
+class _NotBegunError(Exception):
+    """A process that was used again ended before the handler was called."""
 
 
 async def _whatever_happens(ending: Coroutine[Any, Any, None], hurry: Callable[[], None]) -> None:

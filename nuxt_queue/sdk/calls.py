@@ -109,6 +109,10 @@ class Call:
         return self._result
 
 
+class _JobEndedError(RpcError):
+    """A call of a job that has its answer."""
+
+
 class Calls:
     """Makes calls over a peer and remembers what is outstanding.
 
@@ -126,11 +130,13 @@ class Calls:
         self._lacking: set[str] = set()  # methods that the host has been asked for in vain
         self._unacknowledged = 0
         self._mutex = allocate_lock()
+        self._speaking = allocate_lock()  # held from the look at `_closed` until a line is written
         self._closed = False
 
     def close(self) -> None:
         """Refuse further calls: what a job has left running must not speak for the next."""
-        self._closed = True
+        with self._speaking:
+            self._closed = True
 
     def plain(self, value: Any, path: str) -> Any:
         """Return a value of the user's as JSON data that this host reads as it is.
@@ -155,8 +161,6 @@ class Calls:
         """Write a call now; `fallback` is sent instead when the host lacks the method."""
         if fallback and method in self._lacking:
             (method, params), fallback = fallback, None
-        if self._closed:
-            raise RpcError(f"{label}: the job that it belongs to has ended")
         call = Call(method, label)
 
         def before(size: int) -> None:
@@ -170,9 +174,11 @@ class Calls:
                 self._settle(call, result, error)
 
         try:
-            self.peer.call(method, params, done, before)
-        except BaseException:
+            self.peer.call(method, params, done, before, self._send)
+        except BaseException as error:
             self._forget(call)
+            if isinstance(error, _JobEndedError):
+                raise RpcError(f"{label}: {error}") from None
             raise
         return call
 
@@ -185,10 +191,13 @@ class Calls:
 
     def log(self, params: dict[str, Any]) -> None:
         """Write a log line; a host that must acknowledge it gets a call."""
-        if self._closed:
-            return
         if self.framed:
-            self.peer.notify(methods.LOG, params, lambda size: self.check("a log line", size))
+            try:
+                self.peer.notify(
+                    methods.LOG, params, lambda size: self.check("a log line", size), self._send
+                )
+            except _JobEndedError:
+                return
         else:
             self.make(methods.LOG, params, "ctx.logger").seen = True
 
@@ -219,6 +228,13 @@ class Calls:
             await call.arrived()
         return self._unseen()
 
+    def _send(self, line: bytes) -> None:
+        """Write a line unless the job has ended, which a thread that waits for its turn learns."""
+        with self._speaking:
+            if self._closed:
+                raise _JobEndedError("the job that it belongs to has ended")
+            self.peer.send(line)
+
     def _unseen(self) -> list[Call]:
         return [c for c in self._failed if not c.seen and c.method != methods.LOG]
 
@@ -226,7 +242,7 @@ class Calls:
         # Runs where answers arrive, so it must not wait for other answers: no reservation.
         method, params = fallback
         try:
-            self.peer.call(method, params, lambda r, e: self._settle(call, r, e))
+            self.peer.call(method, params, lambda r, e: self._settle(call, r, e), send=self._send)
         except RpcError as error:
             self._settle(call, None, error)
 

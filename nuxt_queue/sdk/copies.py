@@ -139,9 +139,6 @@ def _become(request: dict[str, Any], ends: Sequence[int], dispositions: dict[Any
     for fd, standard in ((requests, 0), (answers, 1), (complaints, 2)):
         os.dup2(fd, standard)
         os.close(fd)
-    for number, disposition in dispositions.items():
-        if disposition is not None:
-            signal.signal(number, disposition)
     os.environ.update(request["env"])
     os.environ[methods.ENV_STDOUT_FD] = str(printed)
     worker: str = request["worker"]
@@ -150,6 +147,10 @@ def _become(request: dict[str, Any], ends: Sequence[int], dispositions: dict[Any
     gc.enable()
     if not os.read(0, 1):  # the parent has no job for it
         os._exit(0)
+    # Only now: a signal that came before was not meant for the job.
+    for number, disposition in dispositions.items():
+        if disposition is not None:
+            signal.signal(number, disposition)
     os.chdir(request["cwd"])
     return worker
 

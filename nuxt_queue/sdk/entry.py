@@ -38,6 +38,7 @@ __all__ = ["CallFailedError", "answer_if_the_file_fails", "run_file", "run_worke
 _FIRST_ID = 1_000_001
 _BUSY = -32001
 _CLEAN_UP_S = 2.0  # for a worker that handles SIGTERM, when its host is gone
+_INTERRUPTED = 130  # what a shell says of a program that SIGINT has ended
 _COROUTINE_FUNCTION = 0x80  # flag of a code object
 
 
@@ -186,7 +187,14 @@ class _Worker:
             self._run_job(self._job, find, subscribes)
             if not (self._takes_more and self._channel.reused):
                 return
+            self._wait_for_another()
+
+    def _wait_for_another(self) -> None:
+        try:
             self._given.acquire()
+        except KeyboardInterrupt:  # no job is running that it could be meant for
+            self._takes_more = False
+            raise SystemExit(_INTERRUPTED) from None
 
     def _run_job(
         self,
@@ -203,7 +211,7 @@ class _Worker:
             job = Job.of(params.get("job"), fields, _subscribes(subscribes))
             handler = find()
             if self._channel.framed:
-                self._peer.notify(methods.STARTED, {})
+                self._say_started(is_step=bool(fields.get("flowId")))
             result = _call(handler, job, ctx)
             self._finish(reply, result)
         except BaseException as error:  # noqa: BLE001 whatever it is, the host must hear of it
@@ -214,6 +222,17 @@ class _Worker:
     def _new_calls(self) -> Calls:
         longest = UNLIMITED if self._channel.longest is None else self._channel.longest
         return Calls(self._peer, framed=self._channel.framed, longest=longest)
+
+    def _say_started(self, *, is_step: bool) -> None:
+        """Tell the host; ask it in a flow, which may have been cancelled meanwhile."""
+        if not is_step:
+            self._peer.notify(methods.STARTED, {})
+            return
+        asked = self._calls.make(methods.STARTED, {}, "started")
+        asked.settled()
+        asked.seen = True
+        if not isinstance(asked.error, MethodNotFoundError):
+            asked.wait()
 
     def _send(self, line: bytes) -> None:
         # Calls have been checked: what is too long here is an answer.

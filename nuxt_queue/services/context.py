@@ -85,6 +85,13 @@ class FlowSteps(Protocol):
             FlowCancelledError: It must not be called: the attempt fails, and there is no other.
         """
 
+    async def step_begins(self, scope: Scope) -> None:
+        """The process of an attempt is ready, which may be long after `step_started`.
+
+        Raises:
+            FlowCancelledError: The handler must not be called.
+        """
+
     async def step_emitted(self, scope: Scope, event: str, payload: Any) -> None:
         """An attempt has emitted an event."""
 

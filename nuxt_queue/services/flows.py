@@ -230,6 +230,18 @@ class FlowEngine(FlowQueries):
                 raise FlowCancelledError(run.id)
             self._attempts[step] = _Attempt(run.definition)
 
+    async def step_begins(self, scope: Scope) -> None:
+        """Look once more, now that the process of an attempt is ready.
+
+        Raises:
+            FlowCancelledError: The run has been cancelled; the handler must not be called.
+        """
+        if (step := _step(scope)) is None:
+            return
+        run = await self._store.get(step[0])
+        if run is not None and run.status == "cancelled":
+            raise FlowCancelledError(run.id)
+
     async def step_emitted(self, scope: Scope, event: str, payload: Any) -> None:
         """Take notice of an emit: it counts when its attempt completes."""
         attempt = self._attempts.get(_step(scope) or _NO_STEP)

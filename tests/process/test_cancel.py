@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from nuxt_queue.errors import HandlerError, WorkerCancelledError
+from nuxt_queue.errors import FlowCancelledError, HandlerError, WorkerCancelledError
 from nuxt_queue.runner import JobHandle, Timeouts
+from nuxt_queue.services.scope import Scope
 from tests.process.conftest import BOTH_WAYS, QUICK, SCOPE, WAIT_S, Host, is_alive, settled
 
 HOSTS = BOTH_WAYS
@@ -82,3 +83,30 @@ async def test_a_cancel_that_races_with_the_answer_has_one_outcome(host: Host) -
 
 async def _wait(handle: JobHandle) -> Any:
     return await handle
+
+
+class Cancelled:
+    """A flow engine whose run has been cancelled while the process started."""
+
+    async def step_begins(self, scope: Scope) -> None:
+        raise FlowCancelledError(scope.run_id)
+
+
+@pytest.mark.parametrize("runtime", ["python", "node"])
+async def test_a_handler_of_a_run_that_was_cancelled_meanwhile_is_not_called(
+    host: Host, runtime: str
+) -> None:
+    """A process may take its time to start, more so among many."""
+    path = host.folder / ("w.py" if runtime == "python" else "w.mjs")
+    path.write_text(
+        "def handler(job, ctx): ctx.logger.info('called')\n"
+        if runtime == "python"
+        else "export default (job, ctx) => ctx.logger.info('called')\n"
+    )
+    host.service.steps = Cancelled()  # type: ignore[assignment]
+    with pytest.raises(FlowCancelledError):
+        await host.run(path, runtime=runtime, timeouts=QUICK)
+    assert await host.logs() == []
+    plain = Scope("job2", "q")  # of no run, so nobody is asked
+    await host.run(path, runtime=runtime, scope=plain, timeouts=QUICK)
+    assert await host.logs("job2") == ["called"]

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,22 @@ async def test_a_server_that_was_killed_is_replaced_and_its_jobs_go_on(host: Hos
 
     again = await job(host, host.runner(host.folder / "tells.py"))
     assert again["parent"] != server
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGKILL"])
+@pytest.mark.parametrize("whom", ["copy", "server"])
+async def test_a_signal_between_jobs_costs_no_job(host: Host, name: str, whom: str) -> None:
+    """To the copy that was made ahead, or to the fork server."""
+    runner = host.runner(worker(host, TELLS))
+    server = (await job(host, runner))["parent"]
+    await made_ahead(runner)
+    (ahead,) = children_of(server)
+    os.kill(server if whom == "server" else int(ahead), getattr(signal, name))
+    if name in {"SIGUSR1", "SIGKILL"} and whom == "copy":
+        while is_alive(int(ahead)):  # not through the loop, which must not have heard of it
+            time.sleep(0.001)  # noqa: ASYNC251
+    for _ in range(2):
+        assert (await job(host, runner))["loaded"] is not None
 
 
 async def test_a_server_does_not_mind_the_signals_of_a_stop(host: Host) -> None:

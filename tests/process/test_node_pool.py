@@ -22,6 +22,7 @@ from nuxt_queue.errors import (
 )
 from nuxt_queue.runner import ChildProcessRunner
 from nuxt_queue.runner.pool import WarmProcesses
+from nuxt_queue.runner.process import ChildProcess
 from tests.process.conftest import QUICK, SCOPE, WAIT_S, Host, is_alive
 
 COUNTS = "node/counts_jobs.mjs"
@@ -131,6 +132,28 @@ async def test_a_process_that_died_while_it_waited_is_not_lent(host: Host) -> No
         assert (await run())["count"] == 1
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2", "SIGKILL"])
+async def test_a_signal_between_jobs_costs_no_job(host: Host, name: str) -> None:
+    """Neither before the process is asked whether it is ready, nor after."""
+    async with warm(host) as run:
+        first = await run()
+        os.kill(first["pid"], getattr(signal, name))
+        second = await run()
+        source = run.runner.processes
+        is_fit = source._is_fit
+
+        async def hit(process: ChildProcess) -> bool:
+            fit = await is_fit(process)
+            if process.pid == second["pid"]:
+                os.kill(process.pid, getattr(signal, name))
+                await gone(process.pid)
+            return bool(fit)
+
+        source._is_fit = hit
+        third = await run()
+    assert [job["count"] for job in (first, second, third)] == [1, 1, 1]
+
+
 async def test_a_process_that_waits_for_long_ends(host: Host) -> None:
     async with warm(host) as run:
         runner: ChildProcessRunner = run.runner
@@ -180,6 +203,44 @@ async def test_a_context_that_outlived_its_job_fails_the_next_one_at_once(host: 
         assert await run() is None
         with pytest.raises(HandlerError, match=r'state\.get\("k"\): the job has ended'):
             await run()
+
+
+LEAVES = """
+export default async (job, ctx) => {
+  if (job.data.how) {
+    const released = new Promise((resolve) => { globalThis.release = resolve })
+    const left = {
+      call: () => released.then(() => ctx.state.get('k')),
+      rejection: () => released.then(() => { throw new Error('late') }),
+      timer: () => released.then(() => setTimeout(() => { throw new Error('late') }, 0)),
+    }
+    left[job.data.how]()
+    return process.pid
+  }
+  globalThis.release?.()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  return [await ctx.state.get('k'), process.pid]
+}
+"""
+
+
+@pytest.mark.parametrize("how", ["call", "rejection", "timer"])
+async def test_what_a_job_left_behind_fails_no_other(host: Host, how: str) -> None:
+    """It is in the log of the job that left it, and the process is not used again."""
+    worker = host.folder / "leaves.mjs"
+    worker.write_text(LEAVES)
+    one, two = (replace(SCOPE, flow_id=f"run{n}", job_id=f"job{n}") for n in (1, 2))
+    async with warm(host, worker) as run:
+        jobs = [
+            await run.runner.execute({"id": "1", "data": data}, host.service.for_job(scope))
+            for scope, data in ((one, {"how": how}), (two, {}), (two, {}))
+        ]
+    assert jobs[1] == [None, jobs[0]]
+    assert jobs[2][1] != jobs[0]
+    (line,) = await host.logs("run1")
+    assert line.startswith("left behind: ")
+    assert ("the job has ended" if how == "call" else "Error: late") in line
+    assert await host.logs("run2") == []
 
 
 async def test_a_job_that_is_given_up_before_it_began_leaves_no_process(host: Host) -> None:

@@ -20,6 +20,8 @@ from nuxt_queue.errors import (
     WorkerTimeoutError,
 )
 from nuxt_queue.runner import ChildProcessRunner, JobHandle
+from nuxt_queue.runner.pool import WarmProcesses
+from nuxt_queue.runner.process import ChildProcess
 from nuxt_queue.services.scope import Scope
 from tests.process.conftest import QUICK, SCOPE, WAIT_S, WORKERS, Host, is_alive
 
@@ -159,6 +161,35 @@ async def test_a_process_that_died_while_it_waited_is_not_lent(
     os.kill(first["pid"], signal.SIGKILL)
     await gone(first["pid"])
     assert (await run(host, warm))["count"] == 1
+
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGKILL")
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+async def test_a_signal_between_jobs_costs_no_job(
+    host: Host, warm: ChildProcessRunner, name: str
+) -> None:
+    """Neither before the process is asked whether it is ready, nor after."""
+    first = await run(host, warm)
+    os.kill(first["pid"], getattr(signal, name))
+    second = await run(host, warm, 2)
+    source = warm.processes
+    assert isinstance(source, WarmProcesses)
+    is_fit = source._is_fit
+
+    async def hit(process: ChildProcess) -> bool:
+        fit = await is_fit(process)
+        if process.pid == second["pid"]:
+            os.kill(process.pid, getattr(signal, name))
+            await gone(process.pid)
+        return fit
+
+    source._is_fit = hit  # type: ignore[method-assign]
+    third = await run(host, warm, 3)
+    assert len({job["pid"] for job in (first, second, third)}) == 3
+    for n in (1, 2, 3):
+        assert await host.logs(f"run{n}") == ["job 1"]
 
 
 async def test_a_changed_file_is_run_as_it_is_now(host: Host) -> None:

@@ -16,8 +16,8 @@ from nuxt_queue.errors import (
     PeerClosedError,
     RpcError,
 )
-from nuxt_queue.rpc import methods
-from nuxt_queue.sdk.calls import WINDOW_BYTES
+from nuxt_queue.rpc import codec, methods
+from nuxt_queue.sdk.calls import WINDOW_BYTES, Call
 from tests.sdk.conftest import WAIT_S, FakeHost, error, result
 
 
@@ -262,3 +262,28 @@ def test_log_lines_that_nobody_acknowledges_do_not_hold_the_answer_back() -> Non
     assert over.wait(2.0)  # 50 times the bound would be 5 s
     gate.set()
     host.close()
+
+
+@pytest.mark.parametrize("what", ["log", "call", "second call"])
+def test_a_thread_that_is_about_to_write_when_its_job_ends_writes_nothing(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """In a process that is used again the line would be the next job's."""
+    sent: list[bytes] = []
+    host.calls.peer.send = sent.append
+
+    def encode(message: object) -> bytes:
+        host.calls.close()  # by the thread of the handler, just then
+        return codec.encode(message)
+
+    monkeypatch.setattr("nuxt_queue.rpc.peer.encode", encode)
+    if what == "log":
+        host.calls.log({"level": "info", "message": "late"})
+    elif what == "call":
+        with pytest.raises(RpcError, match="state: the job that it belongs to has ended"):
+            host.calls.make(methods.STATE_SET, {}, "state")
+    else:  # what is asked instead where the host lacks a method
+        call = Call(methods.STATE_SET, "state")
+        host.calls._again(call, (methods.STATE_SET, {}))
+        assert "the job that it belongs to has ended" in str(call.error)
+    assert sent == []

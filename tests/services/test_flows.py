@@ -681,3 +681,15 @@ def test_a_run_that_a_newer_release_has_written_can_be_read() -> None:
 
     run.fresh, run.news = [], []
     assert found == run
+
+
+async def test_a_step_of_a_run_that_was_cancelled_meanwhile_does_not_begin() -> None:
+    """Between the notice that an attempt starts and the start of its handler."""
+    host = Host(step("train", "prepared"))
+    await host.start()
+    await host.begin("entry")
+    await host.engine.step_begins(host.scope("entry"))
+    await host.engine.cancel_flow("ml", host.id)
+    with pytest.raises(FlowCancelledError):
+        await host.engine.step_begins(host.scope("entry"))
+    await host.engine.step_begins(Scope("j1", "q", step_name="entry"))

@@ -2,6 +2,8 @@
  * A process's conversation with its host: receive `execute`, run the handler, drain, answer.
  */
 
+import { AsyncLocalStorage } from 'node:async_hooks'
+
 import { Calls } from './calls.mjs'
 import { RunContext } from './context.mjs'
 import {
@@ -20,6 +22,8 @@ import * as methods from './methods.mjs'
 import { Peer } from './peer.mjs'
 import { toJson } from './values.mjs'
 
+const owners = new AsyncLocalStorage() // which job code is running for, also long afterwards
+
 /** Serves one worker file: one job, or, when reused, one job after another. */
 export class Worker {
   #channel
@@ -31,6 +35,7 @@ export class Worker {
   #loaded = false
   #job = null // the one under way
   #taken = false // whether there has been one
+  #isSpoilt = false // by what a job has left behind
 
   constructor(channel, path, { reused }) {
     this.#channel = channel
@@ -107,7 +112,7 @@ export class Worker {
     }
     const calls = new Calls(this.#peer)
     this.#taken = true
-    this.#job = { calls, reply, ctx: new RunContext(calls, fields) }
+    this.#job = { calls, reply, fields, ctx: new RunContext(calls, fields) }
     void this.#run(this.#job, jobOf(params.job, fields))
   }
 
@@ -116,8 +121,8 @@ export class Worker {
     try {
       const handler = await this.#handler
       phase = 'run'
-      this.#peer.notify(methods.STARTED, {})
-      const result = await handler(data, job.ctx)
+      await this.#sayStarted(job)
+      const result = await owners.run(job, () => handler(data, job.ctx))
       const plain = toJson(result ?? null, 'result')
       // Without a wait when there is nothing to wait for: the worker may be about to exit.
       if (!job.calls.settled) await job.calls.drain()
@@ -130,6 +135,16 @@ export class Worker {
     } catch (error) {
       await job.calls.drain()
       this.#fail(job, error, phase)
+    }
+  }
+
+  /** Tell the host; ask it in a flow, which may have been cancelled meanwhile. */
+  async #sayStarted(job) {
+    if (!job.fields.flowId) return this.#peer.notify(methods.STARTED, {})
+    try {
+      await this.#peer.call(methods.STARTED, {})
+    } catch (error) {
+      if (error.code !== METHOD_NOT_FOUND) throw error
     }
   }
 
@@ -152,7 +167,7 @@ export class Worker {
 
   /** Say whether another job may come; the answer also proves that nothing blocks this process. */
   #next(reply) {
-    if (this.#job || !this.#reused || this.#failedToLoad) {
+    if (this.#job || !this.#reused || this.#failedToLoad || this.#isSpoilt) {
       throw new RpcError('this worker takes no other job', { code: BUSY })
     }
     reply.result(true)
@@ -161,9 +176,18 @@ export class Worker {
   /** Something failed that no handler waited for: what this process holds is not to be trusted. */
   #crash(error) {
     const job = this.#job
+    const owner = owners.getStore()
+    if (job && owner && owner !== job) return this.#leftBehind(owner, error)
     if (job) this.#fail(job, error, this.#loaded ? 'run' : 'import')
     else process.stderr.write(`${error?.stack ?? error}\n`)
     process.exit(1)
+  }
+
+  /** What an earlier job has left running failed: the one under way has nothing to do with it. */
+  #leftBehind({ fields }, error) {
+    this.#isSpoilt = true
+    const message = `left behind: ${error?.stack ?? error}`
+    this.#peer.notify(methods.LEFT_BEHIND, { jobId: fields.jobId, message })
   }
 
   /** End with the host: what it does not wait for must not go on running. */
