@@ -23,11 +23,11 @@ from nbtools.exporter.standalone import is_local
 
 __all__ = ["script_block", "without_made_block"]
 
-# The reader of the format takes the first block of a text, wherever it stands.
-_BLOCK = re.compile(r"^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$", re.MULTILINE)
 # The first line of a block that was made here; TOML's own kind of comment.
 _MADE = "# # From what the cells import, as installed where the worker was exported."
-_MADE_BLOCK = re.compile(rf"^# /// script\n{re.escape(_MADE)}\n(?:#.*\n)*?# ///\n\n", re.MULTILINE)
+_MADE_BLOCK = re.compile(
+    rf"^# /// script\n{re.escape(_MADE)}\n(?:#(?! /// script$).*\n)*?# ///\n\n", re.MULTILINE
+)
 _OWN = frozenset({"nuxt-queue"})
 
 
@@ -88,9 +88,22 @@ def _stated(marked: list[Marked]) -> Iterator[tuple[int, int, list[str]]]:
     for each in marked:
         cell = each.cell
         if cell.kind == "code" and "# /// script" in cell.source:
-            for block in _BLOCK.finditer(cell.source):
-                line = cell.source.count("\n", 0, block.start()) + 1
-                yield cell.number, line, block[0].split("\n")
+            for line, block in _blocks(cell.source):
+                yield cell.number, line, block
+
+
+def _blocks(source: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the first line's number and the lines of each block, as the reader of PEP 723 does."""
+    lines = source.split("\n")
+    start: int | None = None
+    for number, line in enumerate(lines):
+        if start is None:
+            start = number if line == "# /// script" else None
+        elif line == "# ///" and number > start + 1:
+            yield start + 1, lines[start : number + 1]
+            start = None
+        elif line != "#" and not line.startswith("# "):
+            start = None
 
 
 def _check_stated(lines: list[str], cell: int, line: int, found: list[Diagnostic]) -> None:

@@ -7,6 +7,7 @@ logical line begins.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -204,6 +205,8 @@ def _magic(lines: list[str], first: int, sigil: str, rest: str) -> _Magic:
 
 def _logical_lines(lines: list[str], start: int) -> Iterator[int]:
     """Yield the indexes of the lines at which a logical line begins; skip over magics."""
+    text = "\n".join(lines)
+    starts = [0, *itertools.accumulate(len(line) + 1 for line in lines)]
     at = start
     while at < len(lines):
         yield at
@@ -211,17 +214,17 @@ def _logical_lines(lines: list[str], start: int) -> Iterator[int]:
         if line[:1] in {"%", "!", "?"} or _ASSIGNED.match(line):
             at = _magic(lines, at, "!", "").last + 1
             continue
-        at += _height("\n".join(lines[at:]) if _may_go_on(lines[at]) else lines[at])
+        at += _height(text, starts[at]) if _may_go_on(lines[at]) else 1
 
 
 def _may_go_on(line: str) -> bool:
     return any(character in line for character in "\"'([{\\")
 
 
-def _height(text: str) -> int:
-    """Return how many lines the logical line at the start of a text takes."""
+def _height(text: str, start: int) -> int:
+    """Return how many lines the logical line at a place of a text takes."""
     depth = height = 0
-    for piece in _PIECE.finditer(text):
+    for piece in _PIECE.finditer(text, start):
         height += piece[0].count("\n")
         if piece[0] in {"(", "[", "{"}:
             depth += 1

@@ -16,10 +16,10 @@ EXPORTED = frozenset({"parameters", "imports", "config", "export", "handler"})
 ROLES = (*sorted(EXPORTED), "test", "skip")
 TAGS = {f"nq-{role}": role for role in ROLES} | {"parameters": "parameters"}
 _NBDEV = frozenset({"export", "exporti", "exports"})
-_DIRECTIVE = re.compile(r"#[ \t]*\|[ \t]*(.*?)[ \t]*$")
+_DIRECTIVE = re.compile(r"#[ \t]*\|(.*)$")
 _OURS = re.compile(r"nq[ \t]*:[ \t]*(.*)$")
 # What people write when they mean a directive: `# nq: handler`, `#| nq handler`, `# nq-handler`.
-_ALMOST = re.compile(r"#[ \t]*\|?[ \t]*nq[ \t:_-]+([A-Za-z]+)[ \t]*$")
+_ALMOST = re.compile(r"#[ \t]*(?:\|[ \t]*)?nq[ \t:_-]+([A-Za-z]+)[ \t]*$")
 # A bare word that looks like one of our tags and is no other tool's.
 _BARE = frozenset({"handler", "config", "parameter", "params"})
 
@@ -100,12 +100,13 @@ def _directives(source: str) -> Iterator[tuple[str, str | None, str]]:
         if not text:
             continue
         directive = _DIRECTIVE.match(text)
-        ours = directive and _OURS.match(directive[1])
+        said = directive[1].strip(" \t") if directive else ""
+        ours = _OURS.match(said)
         if ours:
             role = ours[1] if ours[1] in ROLES else None
             meant = closest_role(ours[1])
             yield text, role, "" if role else (meant and f"#| nq: {meant}") or "?"
-        elif directive and directive[1] in _NBDEV:
+        elif said in _NBDEV:
             yield text, "export", ""
         elif (almost := _ALMOST.match(text)) and (number == 0 or directive):
             meant = closest_role(almost[1])

@@ -38,7 +38,7 @@ _SECRET = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_\w{40}|\bglpat-[\w-]{20}"
     r"|\bxox[abprs]-[\w-]{10}|\b[srp]k[-_](live_|proj-|ant-)?[A-Za-z0-9_-]{24}|\bAIza[\w-]{35}"
     r"|\bnpm_[A-Za-z0-9]{36}|\bhf_[A-Za-z]{34}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.|://[^/\s:@\"'{<$]+:[^/\s:@\"'{<$*]{3,}@"
+    r"|\beyJ[\w-]{15,300}\.eyJ[\w-]{15,300}|://[^/\s:@\"'{<$]+:[^/\s:@\"'{<$*]{3,}@"
     # A name that says so, and a text that is not a placeholder.
     r"|(?i:(?:password|passwd|passphrase|secret|secret_access_key|api_?key|auth_token"
     r"|access_token|client_secret|private_key)[\"']?\]?\s*[=:]\s*[\"']"

@@ -20,7 +20,7 @@ __all__ = ["age", "job_page"]
 _LOG_LINES = 10
 _LABEL = 10  # characters of "attempts  "
 # In a worker's traceback each frame of an exported worker names the place in its notebook.
-_FRAME = re.compile(r'^ *File "(.+)", line (\d+), in .+?(?:  \[(.+, cell \d+, line \d+)\])?$')
+_FRAME = re.compile(r'^ *File "([^"]+)", line (\d+), in [^\[]+(?:\[(.+, cell \d+, line \d+)\])?$')
 
 
 def job_page(job: JobRecord, logs: list[LogRecord]) -> list[str]:

@@ -24,7 +24,7 @@ __all__ = ["MAX_MS", "SUSPICIOUS_MS", "Settings", "closest", "plain_json", "susp
 SUSPICIOUS_MS = 1_000
 
 _MAX_DEPTH = 64  # a config nested deeper than this is a mistake
-_LOGIN = re.compile(r"//[^\s]*@")
+_WORD = re.compile(r"\S+")
 _SHOWN = 60  # characters of a wrong value in a message
 _UNIT = re.compile(
     r"(?<=[a-z])_?(s|sec|secs|seconds|ms|millis|milliseconds|minutes)$", re.IGNORECASE
@@ -156,8 +156,14 @@ def _shown(value: Any) -> str:
         text = json.dumps(value, default=repr, ensure_ascii=False, skipkeys=True)
     except ValueError:  # Python writes no number of more than 4300 digits
         return f"a {type(value).__name__} that is too large to be shown"
-    text = _LOGIN.sub("//***@", text)  # an address in the wrong place may hold a password
+    text = _WORD.sub(_without_login, text)  # an address in the wrong place may hold a password
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _without_login(word: re.Match[str]) -> str:
+    before, slashes, address = word[0].partition("//")
+    login, at, host = address.rpartition("@")
+    return f"{before}//***@{host}" if slashes and at and login else word[0]
 
 
 def _letters(word: str) -> str:

@@ -18,7 +18,7 @@ from nuxt_queue.runner.probe import OLDEST_NODE, node_of
 __all__ = ["look_at_node", "look_at_packages", "look_at_python"]
 
 _EXTRAS = ("host", "redis", "notebook")
-_NEED = re.compile(r'^([A-Za-z0-9_.-]+)(?:\[.*\])?[^;]*;\s*extra\s*==\s*["\']([^"\']+)["\']')
+_NEED = re.compile(r'^([A-Za-z0-9_.-]++)(?:\[[^\]]*\])?[^;]*;\s*extra\s*==\s*["\']([^"\']+)["\']')
 _PURPOSE = {
     "host": "running workers",
     "redis": "queues on Redis",
