@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 from nuxt_queue.errors import QueueError
@@ -62,7 +63,7 @@ class QueueEvents:
 
     def __init__(self) -> None:
         self._listeners: dict[tuple[str, str], list[QueueListener]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     @property
     def has_listeners(self) -> bool:
@@ -96,9 +97,9 @@ class QueueEvents:
                 _log.exception("a listener failed on %s of queue %s", event.type, event.queue)
                 continue
             if inspect.isawaitable(outcome):
-                task = asyncio.ensure_future(_guarded(outcome, event))
+                task = asyncio.ensure_future(outcome)
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(partial(self._ended, event))
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for listeners that still run, then cancel them."""
@@ -108,9 +109,10 @@ class QueueEvents:
         for task in late:
             task.cancel()
 
-
-async def _guarded(outcome: Awaitable[None], event: QueueEvent) -> None:
-    try:
-        await outcome
-    except Exception:  # noqa: BLE001 whatever a listener raises stays with the listener
-        _log.exception("a listener failed on %s of queue %s", event.type, event.queue)
+    def _ended(self, event: QueueEvent, task: asyncio.Future[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error(
+                "a listener failed on %s of queue %s", event.type, event.queue, exc_info=error
+            )

@@ -52,8 +52,14 @@ class Intake:
 
     async def next(self) -> Taken | None:
         """Wait for a job and take it; None when stopped."""
+        pause_s = 0.0
         while not self._stop.is_set():
             try:
+                if pause_s:
+                    await self._rest(pause_s)
+                    if self._stop.is_set():
+                        break
+                pause_s = self._retry_s
                 if not self._is_shown:
                     await self._markers.show(self._queue.name)
                     self._is_shown = True
@@ -62,14 +68,13 @@ class Intake:
                 if taken is not None:
                     return taken
                 await self._wait()
+                pause_s = 0
             except QueueStorageError as error:
                 self._missed(error)
-                await self._rest(self._retry_s)
             except (Exception, asyncio.CancelledError):
                 if is_cancelling():
                     raise
                 _log.exception("a job of queue %s cannot be taken", self._queue.name)
-                await self._rest(self._retry_s)
         return None
 
     async def _take(self) -> Taken | None:

@@ -305,16 +305,18 @@ class BullMQWorkerManager(WorkerManager):
 
     async def _serve(self, served: _Served) -> None:
         """Serve a queue until the manager closes, whatever happens."""
+        pause_s = 0.0
         while not self._stop.is_set():
             try:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), pause_s)
+                pause_s = self._stalling.retry_s
                 await self._take_jobs(served)
             except (Exception, asyncio.CancelledError):
                 if is_cancelling():
                     raise
                 with contextlib.suppress(Exception):  # a log that fails included
                     _log.exception("queue %s is served anew after a failure", served.queue.name)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), self._stalling.retry_s)
 
     async def _take_jobs(self, served: _Served) -> None:
         """Take the jobs of a queue while there is room for them."""

@@ -219,25 +219,25 @@ class FileWorkerManager(WorkerManager):
 
     async def _serve(self) -> None:
         """Take what there is to do and hear what others did, until the manager closes."""
+        pause_s = 0.0
         while not self._closing:
-            self._wake.clear()
             try:
+                await self._rest(pause_s)
+                pause_s = self.again_s  # unless all goes well
+                self._wake.clear()
                 await self._hear()
                 await self._take()
                 await self._look_for_strays()
-                self._trouble = ""
+                self._trouble, pause_s = "", self._database.poll_s
             except QueueStorageError as error:
                 if not self._trouble:
                     _log.error("no job can be taken: %s", error)
                 self._trouble = str(error)
-                await self._rest(self.again_s)
             except (Exception, asyncio.CancelledError):
                 if is_cancelling():
                     raise
                 with contextlib.suppress(Exception):  # a log that fails included
                     _log.exception("no job can be taken")
-                await self._rest(self.again_s)
-            await self._rest(self._database.poll_s)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, or until there is something to do."""
