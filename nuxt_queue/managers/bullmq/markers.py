@@ -95,6 +95,7 @@ class _Line:
         try:
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._listen(), name=f"markers of {key}")
+                self._task.add_done_callback(self._ended)
             elif self._asked and key not in self._asked:
                 await self._wake()
             await asyncio.wait({marked}, timeout=seconds)
@@ -124,15 +125,17 @@ class _Line:
             try:
                 with self._server.speaking():
                     found = await self._waiting.bzpopmin([self._wake_key, *self._asked], BLOCK_S)
-            except Exception as error:  # noqa: BLE001 whoever waits says it
-                for marked in self._wanted.values():
-                    if not marked.done():
-                        marked.set_exception(error)
-                return
             finally:
                 self._asked = frozenset()
             if found and found[0] != self._wake_key:
                 await self._hand_out(found[0])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Tell those that wait why they are not waited for any more."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        for marked in self._wanted.values():
+            if error is not None and not marked.done():
+                marked.set_exception(error)
 
     async def _hand_out(self, key: str) -> None:
         marked = self._wanted.pop(key, None)
