@@ -17,7 +17,6 @@ stay its own.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import importlib
 import io
@@ -29,6 +28,7 @@ import sys
 import threading
 
 from nuxt_queue.rpc import methods
+from nuxt_queue.sdk.preloaded import Preloaded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def serve(control_fd: int, preload: Sequence[str]) -> str:
     Returns:
         In each copy, the path of the worker that it is to run; never in the server.
     """
-    atexit.register(_end)  # the first to be registered is the last to be called
     control = socket.socket(fileno=control_fd)
     for unused in os.environ.pop(methods.ENV_WIRE_FDS).split(","):
         os.close(int(unused))
@@ -71,27 +70,29 @@ def serve(control_fd: int, preload: Sequence[str]) -> str:
     # A parent that ignores SIGCHLD hands that down, and then no exit code could be had.
     dispositions[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.disable()
+    preloaded = Preloaded()
     problems = [
         problem for name in (*_LATER, *preload) if (problem := _load(name))
     ] + _lost_threads()
     gc.collect()
+    preloaded.look()
     gc.freeze()  # so that collecting in a copy does not touch, and so copy, the server's memory
-    for stream in (sys.stdout, sys.stderr):  # else each copy would print it
-        stream.flush()
-    control.send(json.dumps({"problems": problems}).encode())
+    control.send(json.dumps({"problems": problems + preloaded.problems}).encode())
     while True:
         message, ends, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, _ENDS)
         if not message:
+            preloaded.end()
             os._exit(0)
         request = json.loads(message)
         answer = _reap(request["reap"]) if "reap" in request else _fork()
         if answer is None:
             control.close()
+            preloaded.keep_apart(lambda: _end(preloaded))
             return _become(request, ends, dispositions)
         for fd in ends:
             os.close(fd)
         control.send(json.dumps(answer).encode())
-        _seed()
+        preloaded.seed()
 
 
 def _load(name: str) -> str | None:
@@ -155,13 +156,6 @@ def _become(request: dict[str, Any], ends: Sequence[int], dispositions: dict[Any
     return worker
 
 
-def _seed() -> None:
-    """Give the next copy random numbers of its own; `random` does so by itself."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-
-
 def run_and_end(run: Callable[[str], None], worker: str) -> None:
     """Run a worker in its copy, and have the copy end where an interpreter would begin to.
 
@@ -178,10 +172,9 @@ def run_and_end(run: Callable[[str], None], worker: str) -> None:
     _exit_code = 0
 
 
-def _end() -> None:
+def _end(preloaded: Preloaded) -> None:
     """Write out what the copy has left unwritten, and end."""
-    for stream in (sys.stdout, sys.stderr):
-        _quietly(stream, "flush")
+    preloaded.flush()
     # None that was there before the fork is among the objects: those are frozen.
     files = [thing for thing in gc.get_objects() if issubclass(type(thing), _FILE)]
     for kinds in _FILES:

@@ -103,6 +103,72 @@ async def test_a_copy_has_what_a_fresh_process_has_and_no_more(host: Host) -> No
     assert copy["orphans"] is None
 
 
+HOLDS = """
+import atexit, mmap, os, random, socket, tempfile, weakref
+import numpy
+folder = tempfile.TemporaryDirectory(dir=".")
+atexit.register(lambda: open("hooks", "a").write("server\\n"))
+reads = open("records")
+binary = open("records", "rb", buffering=0)
+writes = open("shared.log", "w"); writes.write("from the import\\n")
+ours, theirs = socket.socketpair()
+mapped = mmap.mmap(os.open("mapped", os.O_RDWR), 4)
+unseeded, seeded = random.Random(), random.Random(7)
+generator, fixed = numpy.random.default_rng(), numpy.random.default_rng(7)
+legacy, legacy_fixed = numpy.random.RandomState(), numpy.random.RandomState(7)
+"""
+
+USES = """
+import atexit, os, tempfile
+import holds
+
+def handler(job, ctx):
+    kept = tempfile.TemporaryDirectory(dir=".")
+    atexit.register(lambda: open("hooks", "a").write("job\\n"))
+    holds.writes.write("from a job\\n")
+    return {
+        "lines": [holds.reads.readline(), holds.binary.read(3).decode()],
+        "drawn": [holds.unseeded.random(), holds.generator.random(), holds.legacy.rand()],
+        "fixed": [holds.seeded.random(), holds.fixed.random(), holds.legacy_fixed.rand()],
+        "folder": os.path.isdir(holds.folder.name), "own": kept.name,
+    }
+"""
+
+
+async def test_what_is_preloaded_is_kept_apart_or_named(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in (("holds.py", HOLDS), ("records", "one\ntwo\n"), ("mapped", "1234")):
+        (host.folder / name).write_text(text)
+    runner = host.runner(
+        worker(host, USES),
+        preload=["holds"],
+        env={"PYTHONPATH": str(host.folder)},
+        cwd=host.folder,
+    )
+    jobs = [await job(host, runner) for _ in range(3)]
+    folders = [each for each in host.folder.iterdir() if each.name.startswith("tmp")]
+    assert len(folders) == 1  # the server's; each job's own went with the job
+    await runner.close()
+
+    assert [each["lines"] for each in jobs] == [["one\n", "one"]] * 3
+    assert [each["folder"] for each in jobs] == [True] * 3
+    for n in range(3):
+        assert len({each["drawn"][n] for each in jobs}) == 3
+        assert len({each["fixed"][n] for each in jobs}) == 1
+    assert (host.folder / "hooks").read_text().split() == ["job"] * 3 + ["server"]
+    assert (host.folder / "shared.log").read_text().splitlines() == [
+        "from the import",
+        *["from a job"] * 3,
+    ]
+    assert not folders[0].exists()
+    warned = [record.getMessage() for record in caplog.records]
+    for what, count in (("shared.log for writing", 1), ("socket:[", 2)):
+        assert len([line for line in warned if what in line]) == count, what
+    assert [line for line in warned if "has mapped" in line and "/mapped into memory" in line]
+    assert not any("records" in line for line in warned)
+
+
 async def test_random_numbers_of_numpy_are_not_those_of_the_last_job(host: Host) -> None:
     """A copy of its generator would give every job the same numbers."""
     text = "import numpy\ndef handler(job, ctx): return numpy.random.random()\n"
