@@ -18,17 +18,32 @@ from nuxt_queue.config.bounds import MAX_MS
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.text import has_surrogate
 
-__all__ = ["MAX_MS", "SUSPICIOUS_MS", "Settings", "closest", "plain_json", "suspicious_ms"]
+__all__ = [
+    "MAX_MS",
+    "SUSPICIOUS_MS",
+    "Refusal",
+    "Settings",
+    "closest",
+    "field_at",
+    "plain_json",
+    "shown_path",
+    "suspicious_ms",
+]
 
 # Nobody gives a worker less than a second; whoever writes 30 means seconds.
 SUSPICIOUS_MS = 1_000
 
 _MAX_DEPTH = 64  # a config nested deeper than this is a mistake
 _WORD = re.compile(r"\S+")
+_UNION_MEMBERS = ("bool", "int", "KeepJobs", "constrained-int")
 _SHOWN = 60  # characters of a wrong value in a message
 _UNIT = re.compile(
     r"(?<=[a-z])_?(s|sec|secs|seconds|ms|millis|milliseconds|minutes)$", re.IGNORECASE
 )
+
+
+class Refusal(ValueError):  # noqa: N818 a validator refuses
+    """Raised by a validator; its text goes on where the name of what is wrong ends."""
 
 
 class Settings(BaseModel):
@@ -56,7 +71,9 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            found = {_path(where, e["loc"]): e for e in reversed(error.errors(include_url=False))}
+            found = {
+                shown_path(where, e["loc"]): e for e in reversed(error.errors(include_url=False))
+            }
             (path, first), *others = reversed(found.items())
             also = f" (also wrong: {', '.join(path for path, _ in others)})" if others else ""
             raise ConfigError(f"{path} {_problem(cls, first, where)}{also}") from None
@@ -112,14 +129,27 @@ def _refuse_surrogates(text: str, path: str) -> None:
         raise ConfigError(f"{path} holds half a character, a lone surrogate; write the whole one")
 
 
-def _problem(model: type[Settings], error: ErrorDetails, where: str) -> str:
+def field_at(
+    model: type[Settings], loc: Iterable[int | str]
+) -> tuple[type[Settings], FieldInfo | None]:
+    """Return the model and the field that the place of a validation error is in."""
     owner = model
     field: FieldInfo | None = None
-    for part in error["loc"]:
+    for part in loc:
+        if part in _UNION_MEMBERS:
+            continue
         inner = _model_of(field) if field else owner
         if inner is None or isinstance(part, int):  # an item is described with what holds it
             break
         owner, field = inner, _fields(inner).get(part)
+    return owner, field
+
+
+def _problem(model: type[Settings], error: ErrorDetails, where: str) -> str:
+    owner, field = field_at(model, error["loc"])
+    reason = error.get("ctx", {}).get("error")
+    if isinstance(reason, Refusal):
+        return str(reason)
     if error["type"] == "extra_forbidden":
         return f"is no known key; {_hint(owner, str(error['loc'][-1]), where)}"
     expected = field.description if field else None
@@ -147,8 +177,11 @@ def _model_of(field: FieldInfo) -> type[Settings] | None:
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Settings)), None)
 
 
-def _path(where: str, loc: Iterable[int | str]) -> str:
-    return where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc)
+def shown_path(where: str, loc: Iterable[int | str]) -> str:
+    """Return the path of a validation error as its author wrote it."""
+    # A union adds the name of the member that it tried.
+    parts = [part for part in loc if part not in _UNION_MEMBERS]
+    return where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts)
 
 
 def _shown(value: Any) -> str:

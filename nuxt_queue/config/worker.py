@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from nuxt_queue.config.bounds import MAX_COUNT
+from nuxt_queue.config.jobs import JobDefaults, Limiter
 from nuxt_queue.config.process import ProcessSettings
 from nuxt_queue.config.settings import MAX_MS, Settings, plain_json
 from nuxt_queue.errors import ConfigError
@@ -35,80 +37,18 @@ def _unique(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _kept(given: Any) -> Any:
-    """Accept what BullMQ does: all, none, a number, or `{age, count}`."""
-    limits = given.values() if isinstance(given, dict) and given.keys() <= {"age", "count"} else ()
-    numbers = limits or (given,)
-    if isinstance(given, bool) or all(type(n) is int and n >= 0 for n in numbers):
-        return given
-    raise ValueError(given)
-
-
 Text = Annotated[str, AfterValidator(_printable)]
 Name = Annotated[Text, AfterValidator(_no_colon)]
 Texts = Annotated[list[Text], BeforeValidator(_listed), AfterValidator(_unique)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Milliseconds = Annotated[int, Field(ge=1, le=MAX_MS)]
 Delay = Annotated[int, Field(ge=0, le=MAX_MS)]
-Kept = Annotated[Any, AfterValidator(_kept)]
 
-_A_COUNT = "a whole number of 1 or more"
+_A_COUNT = f"a whole number from 1 to {MAX_COUNT}"
 _A_TIME = f"whole milliseconds, from 1 to {MAX_MS}"
 _A_DELAY = f"whole milliseconds, from 0 to {MAX_MS}"
 _A_NAME = 'a name: printable, not empty, without ":" and without blanks at its ends'
 _EVENTS = "an event's name or a list of them"
-_KEPT = "true, false, how many to keep, or {age, count}"
-
-
-class Backoff(Settings):
-    """The wait between attempts; a number is a fixed one."""
-
-    type: Literal["fixed", "exponential"] = Field("fixed", description='"fixed" or "exponential"')
-    delay: Delay = Field(description=_A_DELAY)
-
-
-class Repeat(Settings):
-    """How a job repeats; kept for the host."""
-
-    cron: Text | None = Field(None, description="a cron pattern")
-    pattern: Text | None = Field(None, description="a cron pattern")
-    every: Milliseconds | None = Field(None, description=_A_TIME)
-    limit: Count | None = Field(None, description=_A_COUNT)
-    tz: Text | None = Field(None, description="a time zone such as Europe/Vienna")
-
-
-class JobDefaults(Settings):
-    """What jobs of the queue get when they do not say."""
-
-    elsewhere: ClassVar[Mapping[str, str]] = {"retries": "queue.defaultJobOptions.attempts"}
-
-    attempts: Count | None = Field(None, description=_A_COUNT)
-    backoff: Backoff | None = Field(None, description="milliseconds or {type, delay}")
-    delay: Delay | None = Field(None, description=_A_DELAY)
-    priority: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="a whole number of 0 or more"
-    )
-    timeout: Milliseconds | None = Field(None, description=_A_TIME)
-    lifo: bool | None = Field(None, description="true or false")
-    keep_logs: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="a whole number of 0 or more"
-    )
-    remove_on_complete: Kept = Field(default=None, validate_default=False, description=_KEPT)
-    remove_on_fail: Kept = Field(default=None, validate_default=False, description=_KEPT)
-    repeat: Repeat | None = Field(None, description="{cron | every, limit, tz}")
-
-    @field_validator("backoff", mode="before")
-    @classmethod
-    def _fixed(cls, given: Any) -> Any:
-        return {"type": "fixed", "delay": given} if type(given) is int else given
-
-
-class Limiter(Settings):
-    """How many jobs may start in a time; kept for the host."""
-
-    max: Count | None = Field(None, description=_A_COUNT)
-    duration: Milliseconds | None = Field(None, description=_A_TIME)
-    group_key: Text | None = Field(None, description="the name of a field of the job's data")
 
 
 class QueueConfig(Settings):
@@ -117,7 +57,7 @@ class QueueConfig(Settings):
     name: Name = Field(description=_A_NAME)
     default_job_options: JobDefaults | None = Field(None, description="a mapping of job options")
     prefix: Text | None = Field(None, description="a string that is not empty")
-    limiter: Limiter | None = Field(None, description="{max, duration, groupKey}")
+    limiter: Limiter | None = Field(None, description="{max, duration}")
 
 
 class FlowConfig(Settings):
@@ -271,7 +211,10 @@ class WorkerConfig(Settings):
 
     def to_wire(self) -> dict[str, Any]:
         """Return the completed config as plain JSON data, both spellings written."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        wire = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if defaults := self.queue.default_job_options:
+            wire["queue"]["defaultJobOptions"] = defaults.to_wire()
+        return wire
 
 
 def complete_config(raw: Mapping[str, Any], *, stem: str) -> dict[str, Any]:

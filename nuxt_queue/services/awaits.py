@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from nuxt_queue.config.cron import next_time
 from nuxt_queue.errors import QueueError
 from nuxt_queue.rpc.pieces import opened
-from nuxt_queue.services.cron import next_time
 from nuxt_queue.services.kept import fields_of, known_fields
 
 __all__ = ["Await", "Position", "check_await"]

@@ -30,10 +30,9 @@ FULL_CONFIG: dict[str, Any] = {
             "lifo": True,
             "removeOnComplete": 100,
             "removeOnFail": False,
-            "repeat": {"cron": "0 3 * * *", "limit": 5, "tz": "Europe/Vienna"},
         },
         "prefix": "nq",
-        "limiter": {"max": 10, "duration": 1000, "groupKey": "customer"},
+        "limiter": {"max": 10, "duration": 1000},
     },
     "flow": {
         "name": ["ml-flow", "nightly"],
@@ -199,16 +198,19 @@ BAD_CONFIGS: list[tuple[Any, str]] = [
         {"timeout": 2**31},
         "config.timeout is 2147483648; expected whole milliseconds, from 1 to 2147483647",
     ),
-    ({"concurrency": 0}, "config.concurrency is 0; expected a whole number of 1 or more"),
-    ({"concurrency": 2.0}, "config.concurrency is 2.0; expected a whole number of 1 or more"),
+    ({"concurrency": 0}, "config.concurrency is 0; expected a whole number from 1 to 2147483647"),
+    (
+        {"concurrency": 2.0},
+        "config.concurrency is 2.0; expected a whole number from 1 to 2147483647",
+    ),
     (
         {"worker": {"concurrency": "two"}},
-        'config.worker.concurrency is "two"; expected a whole number of 1 or more',
+        'config.worker.concurrency is "two"; expected a whole number from 1 to 2147483647',
     ),
     (
         {"concurrency": 0, "timeout": "x"},
         (
-            "config.concurrency is 0; expected a whole number of 1 or more"
+            "config.concurrency is 0; expected a whole number from 1 to 2147483647"
             " (also wrong: config.timeout)"
         ),
     ),
@@ -253,21 +255,39 @@ BAD_CONFIGS: list[tuple[Any, str]] = [
     ),
     ({"flow": {"name": "f", "join": "one"}}, 'config.flow.join is "one"; expected "all" or "any"'),
     (
-        {"queue": {"defaultJobOptions": {"attempts": 0}}},
-        "config.queue.defaultJobOptions.attempts is 0; expected a whole number of 1 or more",
+        {"queue": {"defaultJobOptions": {"priority": 3000000}}},
+        (
+            "config.queue.defaultJobOptions.priority is 3000000; expected a whole number from 0 to"
+            " 2097152"
+        ),
     ),
     (
-        {"queue": {"defaultJobOptions": {"backoff": {"type": "exponential"}}}},
+        {"queue": {"defaultJobOptions": {"repeat": {"cron": "0 3 * * *"}}}},
+        ("config.queue.defaultJobOptions holds repeat: a job states it when it is enqueued"),
+    ),
+    (
+        {"queue": {"limiter": {"max": 1}}},
         (
-            "config.queue.defaultJobOptions.backoff.delay is missing;"
-            " expected whole milliseconds, from 0 to 2147483647"
+            "config.queue.limiter.duration is missing; expected whole milliseconds, from 1 to"
+            " 2147483647"
+        ),
+    ),
+    (
+        {"queue": {"limiter": {"max": 1, "duration": 5, "groupKey": "user"}}},
+        "config.queue.limiter.groupKey is no known key; known keys: max, duration",
+    ),
+    (
+        {"queue": {"defaultJobOptions": {"backoff": {"type": "linear"}}}},
+        (
+            'config.queue.defaultJobOptions.backoff.type is "linear"; expected "fixed" or'
+            ' "exponential"'
         ),
     ),
     (
         {"queue": {"defaultJobOptions": {"removeOnFail": -1}}},
         (
             "config.queue.defaultJobOptions.removeOnFail is -1;"
-            " expected true, false, how many to keep, or {age, count}"
+            " expected true, false, how many to keep, up to 2147483647, or {age, count}"
         ),
     ),
     (

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from nuxt_queue.services.cron import next_time
+from nuxt_queue.config.cron import next_time
 
 
 def at(text: str) -> float:
