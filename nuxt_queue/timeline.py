@@ -18,6 +18,7 @@ __all__ = [
     "table",
 ]
 
+_MOST_LEVELS = 20  # of nesting; what is deeper is not for a look
 _MOST_ITEMS = 8  # of a list; then its length says the rest
 _DIGITS = 6  # of a float: beyond, two machines may differ, and nobody reads it
 _LONGEST_VALUE = 300  # characters; a display is for a look
@@ -138,14 +139,16 @@ def brief(value: Any, longest: int = _LONGEST_VALUE) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, levels: int = _MOST_LEVELS) -> str:
     if isinstance(value, float):
         return f"{value:.{_DIGITS}g}" if value != int(value) else json_text(value)
+    if not levels and value and isinstance(value, dict | list):
+        return "{…}" if isinstance(value, dict) else "[…]"
     if isinstance(value, dict):
-        pairs = (f"{json_text(k)}: {_brief(v)}" for k, v in value.items())
+        pairs = (f"{json_text(k)}: {_brief(v, levels - 1)}" for k, v in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list):
-        items = [_brief(item) for item in value[:_MOST_ITEMS]]
+        items = [_brief(item, levels - 1) for item in value[:_MOST_ITEMS]]
         more = [f"… {len(value)} in all"] if len(value) > _MOST_ITEMS else []
         return "[" + ", ".join(items + more) + "]"
     return json_text(value)

@@ -149,7 +149,7 @@ function serve(message, sendAnswer) {
     answer({ result: null })
     process.exit(0)
   } else if (method !== 'cancel') {
-    answer(rpcError(-32601, `a worker has no method ${method}`))
+    answer(rpcError(-32601, `a worker has no method ${method.slice(0, 80)}`))
   }
 }
 
@@ -173,7 +173,8 @@ function isAnswer(message) {
 function isRequest(message) {
   if (!isObject(message) || message.jsonrpc !== '2.0' || typeof message.method !== 'string') return false
   if ('params' in message && (typeof message.params !== 'object' || message.params === null)) return false
-  return message.id == null || ['string', 'number'].includes(typeof message.id)
+  if (typeof message.id === 'string') return message.id.length <= 4096 // it is repeated
+  return message.id == null || typeof message.id === 'number'
 }
 
 function isNotification(message) {

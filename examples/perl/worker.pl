@@ -136,7 +136,7 @@ sub serve ( $message, $send ) {
         exit 0;
     }
     elsif ( $method ne 'cancel' ) {
-        $reply->( { error => rpc_error( -32601, "a worker has no method $method" ) } );
+        $reply->( { error => rpc_error( -32601, "a worker has no method " . substr $method, 0, 80 ) } );
     }
 }
 
@@ -149,7 +149,7 @@ sub is_request ($message) {
     return 0 unless ref $message eq 'HASH' && ( $message->{jsonrpc} // '' ) eq '2.0';
     return 0 unless created_as_string( $message->{method} );
     return 0 if exists $message->{params} && ref( $message->{params} ) !~ /^(HASH|ARRAY)$/;
-    return !ref $message->{id};
+    return !ref $message->{id} && length( $message->{id} // '' ) <= 4096;    # it is repeated
 }
 
 sub is_notification ($message) { return is_request($message) && !exists $message->{id} }

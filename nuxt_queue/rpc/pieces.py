@@ -28,6 +28,7 @@ LARGE = 256 * 1024
 """Bytes of a text that is read in pieces; what is shorter is read at once, in milliseconds."""
 
 _SHORT = 64 * 1024  # bytes of what is decoded; what is longer in a message stays text
+_ENDS = frozenset(",]}: \t\n\r")  # what may follow a value, and is no part of it
 _FIRST_LOOK = 512  # most members of a message are shorter
 _MOST_PARAMETERS = 16  # no method has so many: what comes behind them is checked and dropped
 
@@ -142,7 +143,7 @@ def _object(
         if (known is None or name in known) and (name in found or len(found) <= most):
             found[name], at = take(text, name, at)
         else:
-            at = _end(text, at, MAX_DEPTH)
+            _, at = _value(text, at, MAX_DEPTH)
         at, is_last = _behind(text, at, b"}")
         if is_last:
             return found, at
@@ -161,7 +162,7 @@ def _array(
             item, at = take(text, "", at)
             found.append(item)
         elif drop:
-            at = _end(text, at, MAX_DEPTH)
+            _, at = _value(text, at, MAX_DEPTH)
         if len(found) > most and not drop:
             return found, -1
         at, is_last = _behind(text, at, b"]")
@@ -198,7 +199,7 @@ def _near_end(text: bytes, at: int, size: int) -> int:
         _, end = read(shown, 0)
     except (StopIteration, ValueError, RecursionError):
         return 0
-    if end == len(shown) and at + size < len(text):  # a number may go on
+    if shown[end : end + 1] not in _ENDS and at + size < len(text):  # a number may go on
         return 0
     return at + (end if shown.isascii() else len(shown[:end].encode("utf-8")))
 

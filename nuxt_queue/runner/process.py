@@ -25,6 +25,7 @@ __all__ = ["ChildProcess", "Listener", "Timeouts", "describe_exit"]
 
 _FORMER = 32  # jobs of a warm process that can still be told from one another
 _POLL_S = 0.01  # between looks at a process on systems without pidfd
+_WRITTEN_AT_ONCE = 1 << 20  # bytes
 _OUTPUT_LINE = 64 * 1024  # bytes of a printed line; a longer one becomes several log records
 
 
@@ -146,7 +147,9 @@ class ChildProcess:
     def write(self, line: bytes) -> None:
         """Send a line; one that a dead child never reads is dropped."""
         if self._requests is not None and not self._requests.is_closing():
-            self._requests.write(line)
+            # Piece by piece: of what the pipe does not take, the transport makes two copies.
+            for start in range(0, len(line), _WRITTEN_AT_ONCE):
+                self._requests.write(line[start : start + _WRITTEN_AT_ONCE])
 
     def close_input(self) -> None:
         """Tell it that nothing more comes, behind what has been written."""

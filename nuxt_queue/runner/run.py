@@ -188,6 +188,7 @@ class JobRun:
         try:
             await self._context.service.bus.publish("process.started", scope, {"pid": process.pid})
             self._peer.call(methods.EXECUTE, params, self._on_answer)
+            del params  # it may be long
             await self._settled()
             return await self._outcome
         finally:

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["CallFailedError", "answer_if_the_file_fails", "run_file", "run_worker"]
+__all__ = ["FIRST_ID", "CallFailedError", "answer_if_the_file_fails", "run_file", "run_worker"]
 
 # Ids of the two sides are separate; far apart they are also easy to tell in a trace.
-_FIRST_ID = 1_000_001
+FIRST_ID = 1_000_001
 _BUSY = -32001
 _CLEAN_UP_S = 2.0  # for a worker that handles SIGTERM, when its host is gone
 _INTERRUPTED = 130  # what a shell says of a program that SIGINT has ended
@@ -151,7 +151,7 @@ class _Worker:
 
     def __init__(self, channel: StdioChannel) -> None:
         self._channel = channel
-        self._peer = Peer(self._send, self._serve, _FIRST_ID)
+        self._peer = Peer(self._send, self._serve, FIRST_ID)
         self._calls = self._new_calls()
         self._ctx: RunContext | None = None
         self._job: tuple[dict[str, Any], Reply] | None = None  # the one under way

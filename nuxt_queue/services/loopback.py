@@ -19,14 +19,14 @@ from nuxt_queue.errors import (
     PeerClosedError,
     WorkerStartError,
 )
-from nuxt_queue.rpc.codec import Encoded, decode, encode
+from nuxt_queue.rpc.codec import Encoded, decode, encode, text_of
 from nuxt_queue.rpc.messages import AROUND_A_VALUE, MAX_MESSAGE, check_size
 from nuxt_queue.rpc.peer import Peer, Reply
 from nuxt_queue.rpc.pieces import read_message
 from nuxt_queue.sdk.calls import Calls
 from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
-from nuxt_queue.sdk.entry import CallFailedError
+from nuxt_queue.sdk.entry import FIRST_ID, CallFailedError
 from nuxt_queue.sdk.job import Job
 from nuxt_queue.services.cancelling import is_cancelling
 from nuxt_queue.services.context import JobContext
@@ -67,7 +67,7 @@ def connect(job_context: JobContext, answer: Answer, max_message: int = MAX_MESS
         worker.receive(line)
 
     host = Peer(to_worker, serve)
-    worker = Peer(to_host, _refuse)
+    worker = Peer(to_host, _refuse, FIRST_ID)
     return Calls(worker, framed=True, longest=max_message)
 
 
@@ -146,10 +146,11 @@ async def run_handler(
 ) -> Encoded:
     """Run a handler with a context in this process, as the child's entry does in its own."""
     check_handler(handler)
-    sent = await encoded(dict(job), "job")
+    parts = {name: await encoded(part, f"job.{name}") for name, part in job.items()}
+    sent = Encoded(text_of(parts))
     check_size("data", len(sent), calls.longest + AROUND_A_VALUE)
     given = Job.of(await decoded(sent), {}, subscribes)
-    del sent
+    del parts, sent
     # Tasks that the handler leaves behind go on: the loop is not its own, and which of the loop's
     # tasks are its cannot be told from those of other jobs.
     if _is_coroutine_function(handler):

@@ -10,6 +10,8 @@ const { hasOwn } = Object
 
 // Ids of the two sides are separate; far apart they are also easy to tell in a trace.
 const FIRST_ID = 1_000_001
+const LONGEST_ID = 4096 // characters; each answer repeats it
+const MOST_MESSAGES = 100 // of one batch, each of which is answered
 // A byte order mark is kept, so that it is refused, and what is no UTF-8 is not repaired.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -89,6 +91,8 @@ export class Peer {
     const ids = exactIds(text)
     if (!Array.isArray(value)) {
       this.#take(value, ids[0], this.#send)
+    } else if (value.length > MOST_MESSAGES) {
+      this.#send(invalid(`a batch of more than ${MOST_MESSAGES} messages`))
     } else if (value.length > 0) {
       this.#takeBatch(value, ids)
     } else {
@@ -154,7 +158,8 @@ function isObject(value) {
 }
 
 function isId(value) {
-  return value === null || typeof value === 'string' || typeof value === 'number'
+  if (typeof value === 'string') return value.length <= LONGEST_ID
+  return value === null || typeof value === 'number'
 }
 
 /** Return the id of a message as JSON text; undefined when it has none. */
@@ -180,7 +185,9 @@ function requestProblem(message) {
   if (hasOwn(message, 'params') && (typeof params !== 'object' || params === null)) {
     return '"params" must be an object or an array'
   }
-  if (hasOwn(message, 'id') && !isId(message.id)) return '"id" must be a string, a number or null'
+  if (hasOwn(message, 'id') && !isId(message.id)) {
+    return `"id" must be a string of at most ${LONGEST_ID} characters, a number or null`
+  }
   return null
 }
 
