@@ -134,7 +134,7 @@ def test_what_cannot_be_understood_says_how_it_is_used(
 
 @pytest.mark.parametrize(
     "argv",
-    [["serve"], ["enqueue"], ["jobs"], ["retry"], ["doctor"], ["conformance"]]
+    [["serve"], ["enqueue"], ["jobs"], ["logs"], ["retry"], ["doctor"], ["conformance"]]
     + [["flow", name] for name in ("list", "show", "cancel", "resolve", "emit")],
 )
 def test_every_command_says_how_it_is_used(

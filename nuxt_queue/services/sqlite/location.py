@@ -120,9 +120,9 @@ class FileLock:
         if in_use.identity_of(self._path) == (found.st_dev, found.st_ino):
             return True
         # Others lock the file that has the name now, or will when it is made.
-        in_use.forget_descriptor(self._fd)
-        os.close(self._fd)
-        self._fd = self._open()
+        former, self._fd = self._fd, self._open()
+        in_use.forget_descriptor(former)
+        os.close(former)
         return False
 
 

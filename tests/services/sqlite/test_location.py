@@ -14,6 +14,7 @@ import pytest
 
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.services.sqlite import Database
+from nuxt_queue.services.sqlite.location import FileLock
 from nuxt_queue.services.sqlite.schema import APPLICATION_ID
 
 FILE = "queue.sqlite3"
@@ -74,6 +75,22 @@ async def test_a_new_file_has_its_name_on_the_disk_before_it_is_used(
     monkeypatch.setattr(os, "fsync", noting)
     async with Database(tmp_path):
         assert synced == [True]
+
+
+def test_a_lock_whose_folder_is_gone_closes_nothing_but_its_own_descriptor(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lock = FileLock(folder / "lock")
+    (folder / "lock").unlink()
+    folder.rmdir()
+
+    with pytest.raises(FileNotFoundError), lock.held():
+        pass
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    lock.close()
+
+    for other in others:
+        os.close(other)
 
 
 def version(file: Path, application: int, number: int) -> None:
