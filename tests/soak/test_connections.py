@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +21,7 @@ from nuxt_queue.services.context import ContextService, JobContext
 from nuxt_queue.services.events import EventBus
 from tests.managers.redis.test_connections import Census
 from tests.redis_server import PrivateRedis
+from tests.soak.fan_out import COUNTS, STEPS
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 MOST = 50
@@ -122,3 +125,41 @@ async def test_two_hundred_queues_in_one_server(
     assert sum(each["completed"] for each in counts) == 600
     assert [each.message for each in caplog.records if each.levelname == "WARNING"] == []
     assert census.most <= MOST
+
+
+@pytest.mark.parametrize("engine", ["file", "redis"])
+async def test_a_fan_out_of_two_hundred_steps_ends_though_servers_are_killed(
+    redis: PrivateRedis, tmp_path: Path, engine: str
+) -> None:
+    """Two of three servers are killed three times each while all steps run."""
+    started = time.monotonic()
+
+    async def serve(role: str) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.soak.fan_out", engine, str(tmp_path), redis.url, role),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        return process
+
+    others = [await serve("serve") for _ in range(2)]
+    first = await serve("start")
+    assert first.stdout is not None
+    try:
+        async with asyncio.timeout(240), Census(redis) as census:
+            await first.stdout.readline()
+            for turn in range(6):
+                await asyncio.sleep(0.5)
+                others[turn % 2].kill()
+                await others[turn % 2].communicate()
+                others[turn % 2] = await serve("serve")
+            told = json.loads(await first.stdout.readline())
+    finally:
+        for process in (first, *others):
+            process.kill()
+            await process.communicate()
+    report(f"a fan-out of 200 steps on {engine}, 6 kills, {told}", started, census)
+    assert (told["status"], told["completed"]) == ("completed", STEPS + 1)
+    assert told["n"] >= STEPS * COUNTS  # what ran twice has counted twice
+    assert census.most <= 3 * MOST

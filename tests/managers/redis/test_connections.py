@@ -11,9 +11,9 @@ import pytest
 import redis as raw
 
 from nuxt_queue.managers.bullmq import BullMQWorkerManager
-from nuxt_queue.managers.bullmq.markers import worker_name
+from nuxt_queue.managers.bullmq.markers import BLOCK_S, Markers, worker_name
 from nuxt_queue.services.context import JobContext
-from nuxt_queue.services.redis import RedisLimits, RedisStateStore
+from nuxt_queue.services.redis import RedisLimits, RedisServer, RedisStateStore
 from tests.managers.redis.conftest import WAIT_S, Fleet, echo, ended
 from tests.managers.redis.node import peer
 from tests.redis_server import PrivateRedis
@@ -149,3 +149,48 @@ async def test_bullmqs_dashboards_see_a_worker_of_each_queue(few: Fleet) -> None
                 seen = await peer(few, "workers", 0, queue=queue, wait_s=WAIT_S)
             assert seen == [{"name": queue, "rawname": worker_name(few.prefix, queue)}]
     release.set()
+
+
+async def until_blocked(redis: PrivateRedis) -> None:
+    """Wait until a connection waits for marks in the server."""
+    with raw.Redis.from_url(redis.url) as client:
+        async with asyncio.timeout(WAIT_S):
+            while client.info("clients")["blocked_clients"] == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def test_a_queue_that_joins_a_connection_in_use_is_waited_for_at_once(
+    redis: PrivateRedis, few: Fleet
+) -> None:
+    """One connection, which waits for another queue already."""
+    server = RedisServer(redis.url, RedisLimits(waiting=1))
+    markers = Markers(server, few.prefix, few.asking)
+    first = asyncio.create_task(markers.wait("a", BLOCK_S))
+    try:
+        await until_blocked(redis)
+        second = asyncio.create_task(markers.wait("b", 2 * BLOCK_S))
+        await asyncio.sleep(0)
+        await few.asking.zadd(f"{few.prefix}:b:marker", {"0": 0})
+        async with asyncio.timeout(0.8 * BLOCK_S):  # sooner than the connection comes back
+            await second
+        assert not first.done()
+    finally:
+        first.cancel()
+        await markers.close()
+
+
+async def test_a_mark_that_nobody_here_waits_for_any_more_is_put_back(
+    redis: PrivateRedis, few: Fleet
+) -> None:
+    """The time of the queue is over, and the connection still waits."""
+    markers, key = Markers(few.server, few.prefix, few.asking), f"{few.prefix}:a:marker"
+    try:
+        waiting = asyncio.create_task(markers.wait("a", 1.0))
+        await until_blocked(redis)
+        await waiting
+        await few.asking.zadd(key, {"0": 0})  # which the connection gets
+        async with asyncio.timeout(0.8 * BLOCK_S):
+            while await few.asking.zcard(key) == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        await markers.close()
