@@ -27,6 +27,9 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser("doctor", help="say what is missing or set wrong, and the fix")
     parser.add_argument("directory", nargs="?", type=Path, help="default: the project's workers")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--full", action="store_true", help="read and check the whole file, however large"
+    )
     add_place(parser)
     parser.set_defaults(command=lambda args: asyncio.run(_doctor(args)))
 
@@ -37,7 +40,11 @@ async def _doctor(args: argparse.Namespace) -> int:
     findings = []
     with warnings_to(_unsaid):
         async for finding in examine(
-            args.directory, os.environ, backend=args.backend, data_dir=args.data_dir
+            args.directory,
+            os.environ,
+            backend=args.backend,
+            data_dir=args.data_dir,
+            full=args.full,
         ):
             findings.append(finding)
             if not args.json:

@@ -23,6 +23,7 @@ async def examine(
     *,
     backend: BackendName | None = None,
     data_dir: Path | None = None,
+    full: bool = False,
 ) -> AsyncIterator[Finding]:
     """Look at the machine, the project, its workers and where its jobs are kept.
 
@@ -33,6 +34,7 @@ async def examine(
         environ: The environment.
         backend: Where jobs are to be kept, instead of what the project says.
         data_dir: The folder of the file, instead of the project's.
+        full: Whether the whole file is read and checked, which takes time when it is large.
     """
     for finding in (*look_at_python(), *look_at_packages()):
         yield finding
@@ -52,7 +54,7 @@ async def examine(
     if chosen == "file":
         for finding in look_at_sqlite():
             yield finding
-        async for finding in look_at_file(data_dir or settings.data_dir):
+        async for finding in look_at_file(data_dir or settings.data_dir, full=full):
             yield finding
     elif chosen == "redis":
         async for finding in _on_redis(folder, settings, environ):

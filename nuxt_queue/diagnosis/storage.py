@@ -13,6 +13,8 @@ from nuxt_queue.config import RedisConfig
 from nuxt_queue.diagnosis.finding import Finding, fail, ok, warn
 from nuxt_queue.errors import ConfigError, QueueStorageError, QueueUnreachableError
 from nuxt_queue.services.sqlite import Database, SqliteStateStore
+from nuxt_queue.services.sqlite.examination import problems_of
+from nuxt_queue.services.sqlite.files import restore
 from nuxt_queue.services.sqlite.place import about_layer, about_network
 
 __all__ = ["look_at_file", "look_at_redis", "look_at_sqlite"]
@@ -36,7 +38,7 @@ def look_at_sqlite() -> Iterator[Finding]:
         yield ok("SQLite", version)
 
 
-async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
+async def look_at_file(data_dir: Path, *, full: bool = False) -> AsyncIterator[Finding]:
     """Try whether a file can be used there; the one that is meant is not made."""
     what = "data folder"
     there, is_there = _nearest(data_dir)
@@ -48,6 +50,8 @@ async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
         )
     else:
         yield await _tried(what, data_dir, there, is_there=is_there)
+    if full and is_there:
+        yield await _checked(what, data_dir)
     doubt = about_network(data_dir) or about_layer(data_dir)
     if doubt is not None:
         reason, advice = doubt
@@ -55,6 +59,18 @@ async def look_at_file(data_dir: Path) -> AsyncIterator[Finding]:
     free = shutil.disk_usage(there).free
     if free < _LEAST_FREE:
         yield warn("disk", f"{free // _MIB} MiB free for {data_dir}", "make room")
+
+
+async def _checked(what: str, data_dir: Path) -> Finding:
+    """Read the whole file."""
+    try:
+        async with Database(data_dir) as database:
+            problems = await database.read(problems_of)
+            if problems:
+                return fail(what, f"{database.path}: {'; '.join(problems)}", restore(database.path))
+            return ok(what, f"{database.path}, checked in full")
+    except QueueStorageError as error:
+        return fail(what, str(error))
 
 
 async def _tried(what: str, data_dir: Path, there: Path, *, is_there: bool) -> Finding:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import redis
 from nuxt_queue.cli import main
 from nuxt_queue.diagnosis import storage
 from nuxt_queue.errors import QueueStorageError
-from nuxt_queue.services.sqlite import SqliteStateStore
+from nuxt_queue.services.sqlite import Database, SqliteStateStore
 from tests.cli.conftest import Project
 from tests.redis_server import PrivateRedis, shared_redis
 
@@ -237,3 +240,25 @@ def test_a_folder_that_takes_no_file_is_a_failure(
     assert (status, found["data folder"][0]["level"]) == (1, "FAIL")
     assert "the disk is full" in found["data folder"][0]["said"]
     assert not list(here.root.glob(".nq-doctor-*"))
+
+
+def test_the_whole_file_is_checked_when_that_is_asked_for(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.write("greet")
+    data = here.root / "data"
+    asyncio.run(Database(data).close())
+    with closing(sqlite3.connect(data / "queue.sqlite3")) as db, db:
+        db.execute("INSERT INTO job_logs VALUES (7, 1, '')")
+
+    def told(*options: object) -> list[Any]:
+        found = doctor(capsys, "--backend", "file", "--data-dir", data, *options)[1]["data folder"]
+        return [(each["level"], each["said"], each["fix"]) for each in found]
+
+    assert [level for level, *_ in told()] == ["ok"]
+    (_, (level, said, fix)) = told("--full")
+    assert (level, said) == ("FAIL", f"{data / 'queue.sqlite3'}: 1 log lines belong to no job")
+    assert f"mv {data / 'queue.sqlite3'}* {data / 'aside'}/" in fix
+    with closing(sqlite3.connect(data / "queue.sqlite3")) as db, db:
+        db.execute("DELETE FROM job_logs")
+    assert told("--full")[1][:2] == ("ok", f"{data / 'queue.sqlite3'}, checked in full")

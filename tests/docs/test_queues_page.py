@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from nuxt_queue.managers.file.owners import LEASE_S
 from nuxt_queue.services.awaits import check_await
 from nuxt_queue.services.redis import RedisEventStream, RedisFlowStore, RedisLimits
 from nuxt_queue.services.redis.address import _OPTIONS, Address
-from nuxt_queue.services.sqlite import SqliteFlowStore
+from nuxt_queue.services.sqlite import Database, SqliteFlowStore
+from nuxt_queue.services.sqlite.examination import problems_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queues.md").read_text("utf-8")
 
@@ -79,6 +82,23 @@ def test_every_form_of_the_address_is_one_and_the_options_are_all_named() -> Non
         Address.parse(form.replace("port", "6379").replace("/db", "/0").replace("db=0", "db=1"))
     options = table.partition("Options after `?` are")[2].partition("with TLS")[0]
     assert set(re.findall(r"`(\w+)`", options)) == _OPTIONS
+
+
+async def test_the_copy_of_the_page_is_whole_while_a_server_runs(tmp_path: Path) -> None:
+    (command,) = re.findall(r"`sqlite3 data/queue.sqlite3 \"(VACUUM INTO '[^']+')\"`", PAGE)
+    data, copied = tmp_path / "data", tmp_path / "restored"
+    copied.mkdir()
+    insert = "INSERT INTO queues (name) VALUES (?)"
+    async with Database(data) as database:
+        await database.write(lambda db: db.execute(insert, ("a",)) and None)
+        with closing(sqlite3.connect(data / "queue.sqlite3")) as db:
+            db.execute(command.replace("copy.sqlite3", str(copied / "queue.sqlite3")))
+        await database.write(lambda db: db.execute(insert, ("b",)) and None)
+
+    async with Database(copied) as database:
+        found = await database.read(lambda db: db.execute("SELECT name FROM queues").fetchall())
+        assert await database.read(problems_of) == []
+    assert found == [("a",)]
 
 
 def test_every_operation_that_the_page_names_is_one() -> None:
