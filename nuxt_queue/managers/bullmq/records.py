@@ -197,11 +197,24 @@ def kept_text(text: str) -> Encoded:
 
 
 def returned_value(text: str | None) -> Encoded | None:
-    """Return a result as it is kept."""
+    """Return a result as it is kept; None for JSON that is deeper than anybody can look."""
+    if text is None:
+        return None
     try:
-        return None if text is None else kept_text(text)
-    except ParseError:  # Node writes what is not JSON as it is
-        return Encoded(text_of(text))
+        return kept_text(text)
+    except ParseError:
+        return Encoded(text_of(text)) if _is_bare(text) else None
+
+
+def _is_bare(text: str) -> bool:
+    """Return True for a text that Node has written as it is: no reader takes it for JSON."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 _NAMES = {field.alias or name: name for name, field in JobOptions.model_fields.items()}
