@@ -10,6 +10,7 @@ from typing import Any
 
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.rpc import methods
+from nuxt_queue.runner.endings import Endings
 from nuxt_queue.runner.forked import ForkedProcesses
 from nuxt_queue.runner.fresh import FreshProcesses, ProcessSource
 from nuxt_queue.runner.launch import Launch, LaunchOptions
@@ -101,6 +102,7 @@ class ChildProcessRunner:
         told = {methods.ENV_MAX_MESSAGE: str(max_message)}
         self.launch = replace(launch, env={**launch.env, **told})
         self.terms = Terms(timeout_ms, max_message, max_output, timeouts)
+        self._endings = Endings()
         self.processes: ProcessSource = _source(self.launch)(self.launch, max_message, timeouts)
 
     def create_handler(self) -> JobHandler:
@@ -128,10 +130,11 @@ class ChildProcessRunner:
 
     async def close(self) -> None:
         """End the processes that wait for jobs; running jobs are not touched."""
+        await self._endings.close()
         await self.processes.close()
 
     def _run(self, job_context: JobContext) -> JobRun:
-        return JobRun(self.launch, self.processes, self.terms, job_context)
+        return JobRun(self.launch, self.processes, self.terms, job_context, self._endings)
 
 
 def _source(launch: Launch) -> Callable[[Launch, int, Timeouts], ProcessSource]:

@@ -35,6 +35,8 @@ class Timeouts:
 
     # After it has been asked to cancel: time for the handler to notice.  Then its end begins.
     cancel_s: float = 2.0
+    # After the answer: how long the job waits for the end of its process.
+    beside_s: float = 0.25
     # After the answer: time for atexit hooks and open files.  Then the process is told to end.
     exit_s: float = 2.0
     # After its stdin was closed without an answer: it ends with its input, or gets SIGTERM.

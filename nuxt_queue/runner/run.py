@@ -1,8 +1,9 @@
 """One job over one process, settled exactly once.
 
 First of: the answer, the end of the process, the end of the channel, the timeout, cancellation.
-Whichever it was, the process and everything that it started are gone when `execute` returns or
-raises; of a process that is used again, everything of this job is.
+Without an answer the process and everything that it started are gone when `execute` raises.  After
+an answer they are gone too, unless the end takes longer than a moment: then it is waited for beside
+the job, and the runner's `close` leaves nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from nuxt_queue.rpc import methods
 from nuxt_queue.rpc.messages import AROUND_A_VALUE, MAX_MESSAGE, check_size
 from nuxt_queue.rpc.peer import Peer, Reply
 from nuxt_queue.rpc.pieces import LARGE, read_message
+from nuxt_queue.runner.endings import Endings
 from nuxt_queue.runner.fresh import ProcessSource
 from nuxt_queue.runner.launch import Launch
 from nuxt_queue.runner.output import Output
@@ -80,12 +82,19 @@ class JobRun:
         processes: Where the process comes from.
         terms: What the job may take.
         job_context: Answers its calls.
+        endings: Wait for the end of its process.
     """
 
     def __init__(
-        self, launch: Launch, processes: ProcessSource, terms: Terms, job_context: JobContext
+        self,
+        launch: Launch,
+        processes: ProcessSource,
+        terms: Terms,
+        job_context: JobContext,
+        endings: Endings,
     ) -> None:
         self._launch, self._processes, self._terms = launch, processes, terms
+        self._endings = endings
         self._context = job_context
         self._job_id = job_context.scope.job_id
         self._cancelling: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -192,7 +201,10 @@ class JobRun:
             await self._settled()
             return await self._outcome
         finally:
-            await _whatever_happens(self._end(process, worker, watcher), process.kill)
+            within_s = self._terms.timeouts.beside_s if self._answered else None
+            await self._endings.see_through(
+                self._end(process, worker, watcher), process.kill, within_s
+            )
 
     async def _start(self) -> ChildProcess:
         try:
@@ -405,21 +417,6 @@ class JobRun:
 
 class _NotBegunError(Exception):
     """A process that was used again ended before the handler was called."""
-
-
-async def _whatever_happens(ending: Coroutine[Any, Any, None], hurry: Callable[[], None]) -> None:
-    """Await an ending that must come to its end; to be cancelled meanwhile only makes it hurry."""
-    task = asyncio.ensure_future(ending)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-            hurry()
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 def _handler_error(job_id: str, error: RpcError) -> HandlerError:

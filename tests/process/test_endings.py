@@ -209,6 +209,46 @@ async def test_what_lingers_after_the_answer_is_killed_and_the_job_has_completed
     assert not is_alive(await host.pid())
 
 
+@pytest.mark.parametrize("how_many", ["one", "too many"])
+async def test_a_slow_end_is_waited_for_beside_the_job_and_is_no_fault(
+    host: Host, monkeypatch: pytest.MonkeyPatch, how_many: str
+) -> None:
+    """A healthy process on a busy machine; but only so many at once are not waited for."""
+    if how_many == "too many":
+        monkeypatch.setattr("nuxt_queue.runner.endings._MOST", 0)
+    worker = host.folder / "slow.py"
+    worker.write_text(
+        "import atexit, os, time\n"
+        "def slow():\n"
+        "    while not os.path.exists('go'): time.sleep(0.01)\n"
+        "    print('late')\n"
+        "def handler(job, ctx): atexit.register(slow); return 'answered'\n"
+    )
+    timeouts = replace(QUICK, beside_s=0.05, exit_s=WAIT_S)
+    job = asyncio.create_task(host.run(worker, cwd=host.folder, timeouts=timeouts))
+    if how_many == "too many":
+        done, _ = await asyncio.wait({job}, timeout=1)
+        assert done == set()
+    else:
+        assert await job == "answered"
+        assert is_alive(await host.pid())
+    (host.folder / "go").touch()
+    assert await job == "answered"
+    await host.close()
+    assert await host.logs() == ["late"]
+    assert not is_alive(await host.pid())
+
+
+async def test_an_end_that_never_comes_does_not_outlive_its_runner(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nuxt_queue.runner.endings._CLOSE_S", 0.1)
+    timeouts = replace(QUICK, beside_s=0.05, exit_s=WAIT_S)
+    assert await host.run("lingers.py", "thread", timeouts=timeouts) == "answered"
+    await host.close()
+    assert not is_alive(await host.pid())
+
+
 async def test_a_job_that_is_cancelled_takes_its_process_along(host: Host) -> None:
     """Faults 17: one outcome, and nobody is told of a second one."""
     started: asyncio.Queue[int] = asyncio.Queue()

@@ -13,6 +13,7 @@ from nuxt_queue.config import ProjectConfig
 from nuxt_queue.errors import ConfigError, HandlerError, WorkerCrashedError
 from nuxt_queue.registry import read_worker
 from nuxt_queue.runner import ChildProcessRunner, Limits
+from nuxt_queue.runner.endings import Endings
 from nuxt_queue.runner.output import Output
 from nuxt_queue.runner.run import JobRun
 from nuxt_queue.worker_runner import child_runner
@@ -225,7 +226,9 @@ async def test_a_slow_listener_slows_the_worker_and_loses_nothing(host: Host) ->
 
     host.service.bus.subscribe(slowly)
     runner = host.runner(worker)
-    run = JobRun(runner.launch, runner.processes, runner.terms, host.service.for_job(SCOPE))
+    run = JobRun(
+        runner.launch, runner.processes, runner.terms, host.service.for_job(SCOPE), Endings()
+    )
     async with asyncio.timeout(WAIT_S):
         await run.execute({"id": "1", "data": None})
     assert seen == [str(n) for n in range(3_000)]
