@@ -25,9 +25,11 @@ __all__ = [
     "MESSAGE_DEPTH",
     "Encoded",
     "decode",
+    "depth_of",
     "encode",
     "has_lone_surrogate",
     "plain",
+    "read",
     "text_of",
 ]
 
