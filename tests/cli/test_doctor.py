@@ -98,7 +98,7 @@ def test_workers_that_cannot_be_used_are_named_with_the_reason(
     assert status == 1
     assert len(said) == 3, said
     assert any("other.py" in each and "'(' was never closed" in each for each in said)
-    assert any("limited.py" in each and "repeats" in each for each in said)
+    assert any("limited.py" in each and "holds repeat" in each for each in said)
     assert any('there is no "no-such-ruby" on the path' in each for each in said)
 
 
