@@ -18,6 +18,7 @@ from paired import ROOT
 
 from nuxt_queue.errors import WorkerTimeoutError
 from nuxt_queue.runner import ChildProcessRunner, sweep
+from nuxt_queue.runner.reaper import reaper
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import EventBus
 from nuxt_queue.services.scope import Scope
@@ -49,10 +50,11 @@ async def seconds_after_the_kill(*options: str) -> float:
         sys.executable, str(PARENT), "1", *options, stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    mark = (await parent.stdout.readline()).strip()
+    first = int(await parent.stdout.readline())
+    marks = range(first, first + len(reaper().marks))
     os.kill(parent.pid, signal.SIGKILL)
     started = time.perf_counter()
-    while sweep._look(mark)[0]:  # noqa: ASYNC110, SLF001 nobody tells us of them
+    while sweep.marked(marks):  # noqa: ASYNC110 nobody tells us of them
         await asyncio.sleep(0.001)
     await parent.wait()
     return time.perf_counter() - started

@@ -78,8 +78,7 @@ class Preloaded:
             os.lseek(own, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
             os.dup2(own, fd, inheritable=os.get_inheritable(fd))
             os.close(own)
-        atexit._clear()  # noqa: SLF001 as multiprocessing does in its copies
-        atexit.register(end)
+        atexit.register(end)  # which ends the process before the hooks of the server are reached
         for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]  # noqa: SLF001
             finalizer.detach()
         weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]  # noqa: SLF001
