@@ -26,7 +26,13 @@ from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
 from nuxt_queue.services.flows import FlowDefinition, FlowEngine, FlowRun
 from nuxt_queue.services.state import StateStore
-from nuxt_queue.worker_runner import belongs_to, child_runner, worker_options
+from nuxt_queue.worker_runner import (
+    ALL_FLOWS,
+    belongs_to,
+    child_runner,
+    in_nuxt_application,
+    worker_options,
+)
 
 __all__ = ["App", "open_app"]
 
@@ -114,7 +120,7 @@ async def open_app(
         concurrency: How many jobs of a queue may run at once, instead of what its workers say.
         serve: False registers none: to enqueue and look after what others serve.
         runtimes: Whose workers are registered; all, unless given, but those for Node of a Nuxt
-            application that runs its flows on the same Redis: it runs them itself.
+            application on the same Redis, which runs them itself.
         listener: Called with each event that happens here, from the first job on.
 
     Raises:
@@ -127,9 +133,8 @@ async def open_app(
     data_dir = Path(data_dir or settings.data_dir)
     async with open_backend(backend, data_dir, settings.redis) as kept, AsyncExitStack() as stack:
         theirs = frozenset[str]()
-        if serve and not runtimes:
-            with contextlib.suppress(QueueUnreachableError):  # who serves waits for it
-                theirs = await kept.application_flows()
+        if serve and not runtimes and backend == "redis":
+            theirs = await _run_by_an_application(directory, kept)
         is_ours = partial(_is_ours, runtimes=frozenset(runtimes), application=theirs)
         app = _put_together(directory, settings, kept, concurrency, is_ours)
         if listener is not None:
@@ -139,6 +144,15 @@ async def open_app(
         if serve:
             await stack.enter_async_context(_looked_after(app.flows))
         yield app
+
+
+async def _run_by_an_application(directory: Path, kept: Backend) -> frozenset[str]:
+    """Return the flows that a Nuxt application runs itself."""
+    if in_nuxt_application(directory):
+        return ALL_FLOWS
+    with contextlib.suppress(QueueUnreachableError):  # the server waits for Redis
+        return await kept.application_flows()
+    return frozenset()
 
 
 def _put_together(

@@ -11,7 +11,11 @@ from nuxt_queue.registry import WorkerEntry
 from nuxt_queue.runner import ChildProcessRunner, Limits
 from nuxt_queue.runner.programs import resolve_command
 
-__all__ = ["belongs_to", "child_runner", "worker_options"]
+__all__ = ["ALL_FLOWS", "belongs_to", "child_runner", "in_nuxt_application", "worker_options"]
+
+ALL_FLOWS = frozenset({"*"})
+"""Stands for every queue and flow of an application."""
+_NUXT_CONFIGS = tuple(f"nuxt.config.{suffix}" for suffix in ("ts", "mts", "js", "mjs", "cjs"))
 
 
 def worker_options(entry: WorkerEntry, concurrency: int | None = None) -> WorkerOptions:
@@ -34,12 +38,23 @@ def worker_options(entry: WorkerEntry, concurrency: int | None = None) -> Worker
     return WorkerOptions.read(given, refused={})
 
 
+def in_nuxt_application(directory: Path) -> bool:
+    """Return True if a folder lies in a Nuxt application: its functions run in the application.
+
+    This holds before the application has run anything, and while Redis cannot be asked.
+    """
+    folder = directory.resolve()
+    return any(
+        (each / name).is_file() for each in (folder, *folder.parents) for name in _NUXT_CONFIGS
+    )
+
+
 def belongs_to(entry: WorkerEntry, application: Collection[str]) -> bool:
     """Return True if a worker is a function of a Nuxt application, which runs it itself.
 
     Args:
         entry: The worker.
-        application: The flows that the application runs; `*` when all queues may be its own.
+        application: The flows that the application runs; `ALL_FLOWS` when all may be its own.
     """
     names = (entry.flow and entry.flow.names) or ()
     is_of_node = f".{entry.kind}" in NODE_SUFFIXES or entry.kind == "ts"

@@ -152,7 +152,7 @@ def _say_what_is_served(display: Display, app: App, where: str, runtimes: list[s
     if others and not runtimes:
         display.note(
             f"warning: {others} worker{'' if others == 1 else 's'} for Node left to the Nuxt"
-            " application whose flows are on this Redis; --runtime python says so without a"
+            " application that uses this Redis; --runtime python says so without a"
             " warning, --runtime node serves them here"
         )
     what = f"{number} worker{'' if number == 1 else 's'} of {app.registrations.directory}"

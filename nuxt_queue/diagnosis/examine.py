@@ -12,7 +12,13 @@ from nuxt_queue.diagnosis.machine import look_at_node, look_at_packages, look_at
 from nuxt_queue.diagnosis.storage import look_at_file, look_at_redis, look_at_sqlite
 from nuxt_queue.errors import ConfigError, NuxtQueueError, RegistryError
 from nuxt_queue.registry import scan
-from nuxt_queue.worker_runner import belongs_to, child_runner, worker_options
+from nuxt_queue.worker_runner import (
+    ALL_FLOWS,
+    belongs_to,
+    child_runner,
+    in_nuxt_application,
+    worker_options,
+)
 
 __all__ = ["examine"]
 
@@ -97,7 +103,11 @@ async def _on_redis(
         from nuxt_queue.services.redis import RedisServer, application_flows
 
         server = RedisServer(settings.redis.address(environ))
-        flows = await application_flows(server, settings.redis.prefix)
+        flows = (
+            ALL_FLOWS
+            if in_nuxt_application(folder)
+            else await application_flows(server, settings.redis.prefix)
+        )
         theirs = [e for e in scan(folder, settings).entries if belongs_to(e, flows)]
         if theirs:
             files = ", ".join(entry.path for entry in theirs[:3])

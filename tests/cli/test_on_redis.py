@@ -87,6 +87,20 @@ def test_what_an_application_on_the_same_redis_runs_is_left_to_it(
             redis.delete(run)
 
 
+def test_a_folder_in_an_application_that_has_run_nothing_yet_is_left_to_it(
+    project: Project,
+) -> None:
+    (project.root / "nuxt.config.ts").write_text("export default defineNuxtConfig({})", "utf-8")
+    project.write("greet")
+    (project.workers / "plain.mjs").write_text(NODE.format(name="plain", flow=""), "utf-8")
+
+    with project.serving("--metrics", "0", REDIS_URL=shared_redis().url) as server:
+        server.line("serving 1 worker of")
+        assert any("left to the Nuxt application" in line for line in server.lines)
+        server.stop()
+        assert server.status() == 0
+
+
 def test_a_runtime_that_does_not_exist_is_refused(project: Project) -> None:
     done = project.nq("serve", "--runtime", "pythn", "--backend", "file")
     assert (done.returncode, done.stderr) == (
