@@ -74,9 +74,10 @@ async def test_a_flow_that_could_never_end_is_refused_before_it_starts(tmp_path:
     worker(
         tmp_path, "first", flow={"name": "pair", "role": "entry", "step": "first", "emits": ["x"]}
     )
-    queue = {"name": "second", "defaultJobOptions": {"repeat": {"cron": "* * * * *"}}}
+    settings = '[tool.nuxt-queue.runtimes.ruby]\ncommand = "no-such-ruby"\n'
+    (tmp_path / "pyproject.toml").write_text(settings, "utf-8")
     step = {"name": "pair", "role": "step", "step": "second", "subscribes": ["x"]}
-    worker(tmp_path, "second", queue=queue, flow=step)
+    worker(tmp_path, "second", runtime="ruby", flow=step)
     async with open_app(tmp_path) as app:
         with pytest.raises(WorkerNotFoundError, match='"second" on queue "second"'):
             await app.run_flow("pair", {}, timeout_s=20)

@@ -11,8 +11,10 @@ SHUTDOWN = "shutdown"  # parent to child: end, as at the end of stdin
 CANCEL = "cancel"  # parent to child, a notification: stop if you can
 NEXT = "next"  # parent to child, between two jobs of one process: true when it can take another
 # Child to parent, only to a parent that frames by lines: the file has been imported and the handler
-# is about to be called.  In a flow a request: an error says that it must not be called.
+# is about to be called.  A request where `execute` says CONFIRM_START: an error as the answer says
+# that the handler must not be called.  Elsewhere a notification.
 STARTED = "started"
+CONFIRM_START = "confirmStart"  # true in the parameters of `execute`
 # Child to parent, a notification between or during the jobs of one process: {jobId, message}, of a
 # job that has its answer and has left something behind that failed.
 LEFT_BEHIND = "leftBehind"

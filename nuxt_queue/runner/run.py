@@ -190,7 +190,9 @@ class JobRun:
 
     async def _execute(self, job: Mapping[str, Any]) -> Any:
         scope = self._context.scope
-        params = {"job": await self._job(job), "context": scope.to_wire()}
+        # The run of a flow may be cancelled while the process starts.
+        confirm = {methods.CONFIRM_START: True} if scope.flow_id is not None else {}
+        params = {"job": await self._job(job), "context": scope.to_wire(), **confirm}
         self._process = process = await self._start()
         worker = asyncio.create_task(self._work())
         watcher = asyncio.create_task(self._watch(process))

@@ -211,7 +211,7 @@ class _Worker:
             job = Job.of(params.get("job"), fields, _subscribes(subscribes))
             handler = find()
             if self._channel.framed:
-                self._say_started(is_step=bool(fields.get("flowId")))
+                self._say_started(asks=params.get(methods.CONFIRM_START) is True)
             result = _call(handler, job, ctx)
             self._finish(reply, result)
         except BaseException as error:  # noqa: BLE001 whatever it is, the host must hear of it
@@ -223,16 +223,12 @@ class _Worker:
         longest = UNLIMITED if self._channel.longest is None else self._channel.longest
         return Calls(self._peer, framed=self._channel.framed, longest=longest)
 
-    def _say_started(self, *, is_step: bool) -> None:
-        """Tell the host; ask it in a flow, which may have been cancelled meanwhile."""
-        if not is_step:
+    def _say_started(self, *, asks: bool) -> None:
+        """Tell the host; ask it where it wants to be asked: the run may have been cancelled."""
+        if asks:
+            self._calls.make(methods.STARTED, {}, "started").wait()
+        else:
             self._peer.notify(methods.STARTED, {})
-            return
-        asked = self._calls.make(methods.STARTED, {}, "started")
-        asked.settled()
-        asked.seen = True
-        if not isinstance(asked.error, MethodNotFoundError):
-            asked.wait()
 
     def _send(self, line: bytes) -> None:
         # Calls have been checked: what is too long here is an answer.

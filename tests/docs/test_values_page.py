@@ -46,6 +46,10 @@ Keys that are numbers, booleans or `None` become their JSON text.
 Integers keep every digit between Python processes, up to 4300. JavaScript rounds them beyond 2^53:
 under a host that is JavaScript they are refused.
 
+A value has at most 512 levels, and the message that it travels in at most `worker.max_message`
+bytes, 64 MiB unless it is set. What is larger is refused by the call that it is given to, in a
+notebook as in a process: write a file and pass its path.
+
 ## What becomes what
 
 | of | type | becomes | for example | is |

@@ -7,6 +7,7 @@ export const SHUTDOWN = 'shutdown'
 export const CANCEL = 'cancel'
 export const NEXT = 'next'
 export const STARTED = 'started'
+export const CONFIRM_START = 'confirmStart'
 export const LEFT_BEHIND = 'leftBehind'
 
 export const STATE_GET = 'ctx.state.get'

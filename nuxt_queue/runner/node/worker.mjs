@@ -112,7 +112,8 @@ export class Worker {
     }
     const calls = new Calls(this.#peer)
     this.#taken = true
-    this.#job = { calls, reply, fields, ctx: new RunContext(calls, fields) }
+    const confirmsStart = params[methods.CONFIRM_START] === true
+    this.#job = { calls, reply, fields, confirmsStart, ctx: new RunContext(calls, fields) }
     void this.#run(this.#job, jobOf(params.job, fields))
   }
 
@@ -138,14 +139,10 @@ export class Worker {
     }
   }
 
-  /** Tell the host; ask it in a flow, which may have been cancelled meanwhile. */
+  /** Tell the host; ask it where it wants to be asked: the run may have been cancelled. */
   async #sayStarted(job) {
-    if (!job.fields.flowId) return this.#peer.notify(methods.STARTED, {})
-    try {
-      await this.#peer.call(methods.STARTED, {})
-    } catch (error) {
-      if (error.code !== METHOD_NOT_FOUND) throw error
-    }
+    if (job.confirmsStart) await this.#peer.call(methods.STARTED, {})
+    else this.#peer.notify(methods.STARTED, {})
   }
 
   #fail(job, error, phase) {
