@@ -69,7 +69,7 @@ class WarmProcesses:
         if self._closed:
             return await self._end(process, gently=True)
         between = _Between(process)
-        if await between.is_ready(self._timeouts.exit_s):
+        if await between.is_ready(self._timeouts.ready_s):
             self._keep(process)
             return True
         return await self._end(process, gently=between.refused or process.wire_ended.done())
@@ -90,7 +90,7 @@ class WarmProcesses:
             return False
         process.resume_reading()  # its last job may have made it wait
         try:
-            return await _Between(process).is_ready(self._timeouts.exit_s)
+            return await _Between(process).is_ready(self._timeouts.ready_s)
         except BaseException:  # the job was cancelled before it began
             self._end_later(process)
             raise

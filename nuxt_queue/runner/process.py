@@ -38,7 +38,9 @@ class Timeouts:
     # After the answer: how long the job waits for the end of its process.
     beside_s: float = 0.25
     # After the answer: time for atexit hooks and open files.  Then the process is told to end.
-    exit_s: float = 2.0
+    exit_s: float = 10.0
+    # Between two jobs of one process: time to say that it can take another.
+    ready_s: float = 2.0
     # After its stdin was closed without an answer: it ends with its input, or gets SIGTERM.
     close_s: float = 0.2
     # After SIGTERM: time to clean up.  Then SIGKILL.

@@ -27,7 +27,9 @@ WAIT_S = 20.0
 # Short steps, so that what they bound can be tested in no time.
 # A module that sets `HOSTS` to it holds for a process that was started and for one that was forked.
 BOTH_WAYS = ("spawn", "fork")
-QUICK = Timeouts(beside_s=WAIT_S, cancel_s=0.3, exit_s=0.3, close_s=0.1, term_s=0.3, drain_s=0.3)
+QUICK = Timeouts(
+    beside_s=WAIT_S, cancel_s=0.3, exit_s=0.3, ready_s=0.3, close_s=0.1, term_s=0.3, drain_s=0.3
+)
 SCOPE = Scope("job1", "q", "run1", "f", "train", "run1__train__attempt-1")
 
 
