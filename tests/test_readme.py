@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from nbtools import run_local
+from nuxt_queue.cli import serve
 from nuxt_queue.rpc.codec import MAX_DEPTH
 from nuxt_queue.runner import Timeouts
 from nuxt_queue.runner.run import Terms
@@ -82,6 +83,7 @@ def test_the_limits_are_the_real_ones() -> None:
     assert f"| {terms.timeout_ms // 60_000} min, 10 min for `node-isolated` |" in README
     assert (times.cancel_s, times.exit_s, times.term_s) == (2.0, 10.0, 2.0)
     assert "to exit after the answer, to act on SIGTERM | 2 s, 10 s, 2 s |" in README
+    assert f"| Grace {serve._GRACE_S:g} s. |" in README
 
 
 def test_every_file_that_is_named_is_there() -> None:

@@ -33,7 +33,13 @@ class Slow:
 async def test_running_jobs_finish_within_the_grace_and_no_other_starts(bench: Bench) -> None:
     """Faults 53."""
     slow = Slow()
-    await bench.manager.register_worker("q", "a", slow)
+
+    async def finishing(job: dict[str, Any], context: JobContext) -> str:
+        done = await slow(job, context)
+        await asyncio.sleep(0.1)  # longer than no grace at all
+        return done
+
+    await bench.manager.register_worker("q", "a", finishing)
     first = await bench.manager.enqueue("q", "a", 1)
     second = await bench.manager.enqueue("q", "a", 2)
     async with asyncio.timeout(WAIT_S):

@@ -100,6 +100,16 @@ async def test_a_key_and_a_scope_may_be_any_text(stores: Stores, name: str) -> N
     assert await stores.state.delete(name, name) is True
 
 
+async def test_a_colon_does_not_join_a_scope_with_a_key(stores: Stores) -> None:
+    await stores.state.set("a", "b:c", 1)
+    await stores.state.set("a:b", "c", 2)
+    await stores.state.set("", "a:b:c", 3)
+
+    assert await stores.state.get("a", "b:c") == 1
+    assert await stores.state.all("a:b") == {"c": 2}
+    assert await stores.state.get("", "a:b:c") == 3
+
+
 async def test_deleting_says_whether_there_was_something(stores: Stores) -> None:
     await stores.state.set("f", "k", None)
 
