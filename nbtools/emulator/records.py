@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from nuxt_queue.sdk.context import RunContext
@@ -28,17 +27,12 @@ _run: ContextVar[_Run | None] = ContextVar("_run", default=None)
 @contextmanager
 def records_of(ctx: RunContext) -> Iterator[None]:
     """Make records and warnings log lines of this run instead of output of the cell."""
-    _send_records_of_runs()
+    send_records(_send, _is_standard)
     token = _run.set(_Run(ctx, (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)))
     try:
         yield
     finally:
         _run.reset(token)
-
-
-@cache
-def _send_records_of_runs() -> None:
-    send_records(_send, _is_standard)
 
 
 def _send(level: str, message: str, metadata: dict[str, Any]) -> bool:

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["is_standard", "send_records"]
 
+_OURS = "sends_records"  # marks the functions that are put in place of the modules' own
 _LEVELS = ((40, "error"), (30, "warn"), (20, "info"))  # logging's numbers
 
 
 def send_records(send: Send, is_standard: IsStandard) -> None:
-    """Send records and warnings from now on, or from when `logging` or `warnings` is imported."""
+    """Send records and warnings from now on, or from when `logging` or `warnings` is imported.
+
+    To say it again changes nothing, unless `warnings.catch_warnings` has undone it meanwhile.
+    """
     _after_import(
         {
             "logging": lambda module: _send_log_records(module, send, is_standard),
@@ -42,6 +46,8 @@ def is_standard(stream: Any) -> bool:
 def _send_log_records(logging: Any, send: Send, is_standard: IsStandard) -> None:
     handler_class = logging.StreamHandler
     write = handler_class.emit
+    if hasattr(write, _OURS):
+        return
     bare = logging.Formatter()
 
     def emit(self: Any, record: Any) -> None:
@@ -59,6 +65,7 @@ def _send_log_records(logging: Any, send: Send, is_standard: IsStandard) -> None
         if not send(level, text, {"logger": record.name}):
             write(self, record)
 
+    setattr(emit, _OURS, True)
     handler_class.emit = emit
 
 
@@ -71,6 +78,8 @@ def _formatter(handler: Any, logging: Any, bare: Any) -> Any:
 
 def _send_warnings(warnings: Any, send: Send, is_standard: IsStandard) -> None:
     show = warnings.showwarning
+    if hasattr(show, _OURS):
+        return
 
     def showwarning(
         message: Any,
@@ -85,6 +94,7 @@ def _send_warnings(warnings: Any, send: Send, is_standard: IsStandard) -> None:
         if not (own and send("warn", str(message), told)):
             show(message, category, filename, lineno, file, line)
 
+    setattr(showwarning, _OURS, True)
     warnings.showwarning = showwarning
 
 

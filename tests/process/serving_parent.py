@@ -38,9 +38,16 @@ async def main(grace_s: float, jobs: list[object]) -> int:
         await manager.enqueue("q", "j", data, {"jobId": str(n)})
     serving = asyncio.create_task(serve_until_stopped(manager, grace_s=grace_s))
     await asyncio.sleep(0)
-    pids = [pid for _ in jobs[1:] for pid in await running.get()]
-    print(json.dumps(pids), flush=True)
+
+    async def tell() -> None:
+        pids = [pid for _ in jobs[1:] for pid in await running.get()]
+        print(json.dumps(pids), flush=True)
+
+    telling = asyncio.create_task(tell())
+    # It may be told to stop before its jobs have begun, and then they never do.
+    await asyncio.wait({telling, serving}, return_when=asyncio.FIRST_COMPLETED)
     status = await serving
+    telling.cancel()
     kept = await manager.get_jobs("q")
     print(json.dumps({job.id: [job.state, job.attempts_made] for job in kept}), flush=True)
     return status

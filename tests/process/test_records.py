@@ -89,6 +89,17 @@ async def test_a_notebook_shows_the_same_records() -> None:
     assert first_lines(found) == EXPECTED
 
 
+async def test_a_notebook_that_catches_warnings_in_a_cell_shows_them_in_the_next() -> None:
+    def handler(_job: Any, _ctx: Any) -> None:
+        warnings.warn("old", FutureWarning, stacklevel=1)
+
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            run = await run_local(handler)
+        assert [line.message for line in run.logs] == ["old"]
+
+
 async def test_what_is_logged_beside_a_run_is_not_the_run_s(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
