@@ -88,14 +88,21 @@ class Peer:
         serve: Called with (method, params, reply) for each incoming request or notification;
             may answer now or later.  An RpcError that it raises becomes the answer.
         first_id: Where this side's ids start; the two sides need not agree.
+        write: Returns a call as a line.
 
     Attributes:
         send: Takes one encoded line.
         violations: How many lines broke the protocol.
     """
 
-    def __init__(self, send: Callable[[bytes], None], serve: Serve, first_id: int = 1) -> None:
-        self.send, self._serve = send, serve
+    def __init__(
+        self,
+        send: Callable[[bytes], None],
+        serve: Serve,
+        first_id: int = 1,
+        write: Callable[[dict[str, Any]], bytes] = encode,
+    ) -> None:
+        self.send, self._serve, self._write = send, serve, write
         self._ids = count(first_id)
         self._pending: dict[Any, Done] = {}
         self._closed: RpcError | None = None
@@ -126,7 +133,7 @@ class Peer:
         """
         self._raise_if_closed()
         request_id = next(self._ids)
-        line = encode(messages.request(request_id, method, params))
+        line = self._write(messages.request(request_id, method, params))
         if before is not None:
             before(len(line))
         self._pending[request_id] = done
@@ -146,7 +153,7 @@ class Peer:
     ) -> None:
         """Write a call that is not answered; `before` and `send` as for `call`."""
         self._raise_if_closed()
-        line = encode(messages.notification(method, params))
+        line = self._write(messages.notification(method, params))
         if before is not None:
             before(len(line))
         (send or self.send)(line)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from nuxt_queue.errors import ConfigError
 from nuxt_queue.rpc import methods
@@ -128,8 +128,14 @@ class ChildProcessRunner:
         """
         return await decoded(await self._run(job_context).execute(job))
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
     async def close(self) -> None:
-        """End the processes that wait for jobs; running jobs are not touched."""
+        """End the processes that wait for jobs or are slow to end; running jobs are not touched."""
         await self._endings.close()
         await self.processes.close()
 

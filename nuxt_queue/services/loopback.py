@@ -22,7 +22,6 @@ from nuxt_queue.errors import (
 from nuxt_queue.rpc.codec import Encoded, decode, encode, text_of
 from nuxt_queue.rpc.messages import AROUND_A_VALUE, MAX_MESSAGE, check_size
 from nuxt_queue.rpc.peer import Peer, Reply
-from nuxt_queue.rpc.pieces import read_message
 from nuxt_queue.sdk.calls import Calls
 from nuxt_queue.sdk.context import RunContext
 from nuxt_queue.sdk.define import check_handler
@@ -38,7 +37,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_SHORT = 64 * 1024  # bytes of a line that is read at once
+_SHORT = 64 * 1024  # bytes of a parameter that is decoded; what is longer stays text
 _DRAIN_S = 1.0  # for the last calls of a job that has ended; one that hangs is given up
 
 # Runs one call's coroutine and settles its reply.
@@ -58,17 +57,34 @@ def connect(job_context: JobContext, answer: Answer, max_message: int = MAX_MESS
         answer(job_context.answer(method, params, reply, max_message=max_message))
 
     def to_host(line: bytes) -> None:
-        if len(line) <= _SHORT:
-            host.receive(line)
-        else:  # so that what is long is not unfolded where it is only kept
-            host.take(read_message(line))
+        assert isinstance(line, _Line)
+        host.take(line.message)
 
     def to_worker(line: bytes) -> None:
         worker.receive(line)
 
     host = Peer(to_worker, serve)
-    worker = Peer(to_host, _refuse, FIRST_ID)
+    worker = Peer(to_host, _refuse, FIRST_ID, _Line.of)
     return Calls(worker, framed=True, longest=max_message)
+
+
+class _Line(bytes):
+    """A line of this process's own, with the message that reading it would give.
+
+    Attributes:
+        message: A copy of what was sent; a long parameter is `Encoded`, as in a line from a pipe.
+    """
+
+    message: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: dict[str, Any]) -> _Line:
+        """Write a message; each parameter is encoded once and not checked again."""
+        sent = {name: Encoded(text_of(value)) for name, value in message["params"].items()}
+        line = cls(encode({**message, "params": sent}))
+        read = {name: each if len(each) > _SHORT else each.value() for name, each in sent.items()}
+        line.message = {**message, "params": read}
+        return line
 
 
 def now(call: Coroutine[Any, Any, T]) -> T:

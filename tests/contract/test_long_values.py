@@ -42,10 +42,10 @@ async def in_a_notebook(source: str, size: int) -> Any:
 async def in_a_process(source: str, size: int, folder: Path) -> Any:
     worker = folder / "worker.py"
     worker.write_text(source)
-    runner = ChildProcessRunner(worker, max_message=LIMIT)
     service = ContextService(MemoryStateStore(), EventBus())
     job = {"id": "1", "name": "j", "data": size, "attemptsMade": 0, "opts": {}}
-    return await runner.execute(job, service.for_job(Scope("1", "q")))
+    async with ChildProcessRunner(worker, max_message=LIMIT) as runner:
+        return await runner.execute(job, service.for_job(Scope("1", "q")))
 
 
 @pytest.mark.parametrize("what", CALLS)
@@ -86,10 +86,11 @@ async def test_what_another_worker_has_stored_is_refused_to_one_that_cannot_read
     await state.set("", "k", "x" * LIMIT)
     worker = tmp_path / "worker.py"
     worker.write_text("def handler(job, ctx): return ctx.state.get('k')\n")
-    runner = ChildProcessRunner(worker, max_message=LIMIT)
     job = {"id": "1", "name": "j", "data": 1, "attemptsMade": 0, "opts": {}}
-    with pytest.raises(HandlerError) as caught:
-        await runner.execute(job, ContextService(state, EventBus()).for_job(Scope("1", "q")))
+    context = ContextService(state, EventBus()).for_job(Scope("1", "q"))
+    async with ChildProcessRunner(worker, max_message=LIMIT) as runner:
+        with pytest.raises(HandlerError) as caught:
+            await runner.execute(job, context)
     assert caught.value.text == f"ctx.state.get('k') is 10,002 bytes of JSON, and {ADVICE}"
 
 
@@ -102,10 +103,10 @@ async def test_a_long_log_line_is_shortened_and_fails_no_job(tmp_path: Path) -> 
         "    return 1\n"
     )
     bus = EventBus()
-    runner = ChildProcessRunner(worker, max_message=LIMIT)
     job = {"id": "1", "name": "j", "data": 1, "attemptsMade": 0, "opts": {}}
     context = ContextService(MemoryStateStore(), bus).for_job(Scope("1", "q"))
-    assert await runner.execute(job, context) == 1
+    async with ChildProcessRunner(worker, max_message=LIMIT) as runner:
+        assert await runner.execute(job, context) == 1
     logged = [event.data for event in await bus.read("1") if event.type == "log"]
     assert [line["message"] for line in logged] == ["y" * 200 + "…", "short…"]
     assert all(line["metadataError"].endswith(ADVICE) for line in logged)

@@ -165,8 +165,8 @@ async def test_the_host_says_what_the_page_says_that_it_says(tmp_path: Path) -> 
         "7", "count-words", "run-7", "hamlet", "worker", "run-7__worker__attempt-1", attempt=1
     )
     job = TRANSCRIPT[0][1]["params"]["job"]
-    runner = ChildProcessRunner(worker, "parrot", 15_000, command=(sys.executable,))
-    async with asyncio.timeout(WAIT_S):
+    parrot = ChildProcessRunner(worker, "parrot", 15_000, command=(sys.executable,))
+    async with asyncio.timeout(WAIT_S), parrot as runner:
         result = await runner.execute(job, ContextService(MemoryStateStore(), bus).for_job(scope))
     assert result == TRANSCRIPT[-1][1]["result"]
     assert heard == [message for who, message in TRANSCRIPT if who == ">"]

@@ -36,10 +36,10 @@ async def test_a_worker_of_the_page_does_what_the_page_says(
     service = ContextService(MemoryStateStore(), EventBus())
     context = service.for_job(Scope(job_id="1", queue="q", flow_id="run", step_name="step"))
     job = {"id": "1", "name": "step", "data": json.loads(data), "attemptsMade": 0, "opts": {}}
-    runner = ChildProcessRunner(worker, timeout_ms=30_000)
-    if ending == "returns":
-        assert await runner.execute(job, context) == json.loads(outcome)
-    else:
+    async with ChildProcessRunner(worker, timeout_ms=30_000) as runner:
+        if ending == "returns":
+            assert await runner.execute(job, context) == json.loads(outcome)
+            return
         with pytest.raises(HandlerError) as failure:
             await runner.execute(job, context)
         assert str(failure.value) == outcome

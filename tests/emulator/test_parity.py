@@ -254,11 +254,12 @@ async def in_a_process(source: str, folder: Path) -> dict[str, Any]:
         job_id="7", queue="q", flow_id="run-1", flow_name="flow", step_name="step", step_id="x"
     )
     job = {"id": "7", "name": "step", "data": DATA, "attemptsMade": 0, "opts": {}}
-    runner = ChildProcessRunner(worker, timeout_ms=30_000)
-    try:
-        outcome: dict[str, Any] = {"result": await runner.execute(job, service.for_job(scope))}
-    except HandlerError as error:
-        outcome = {"error": str(error)}
+    outcome: dict[str, Any]
+    async with ChildProcessRunner(worker, timeout_ms=30_000) as runner:
+        try:
+            outcome = {"result": await runner.execute(job, service.for_job(scope))}
+        except HandlerError as error:
+            outcome = {"error": str(error)}
     events = await service.bus.read("run-1")
     logs = [dict(event.data) for event in events if event.type == "log"]
     return outcome | {

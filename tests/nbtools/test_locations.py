@@ -45,8 +45,9 @@ async def failure_of(tmp_path: Path, cells: tuple[str, ...], data: object) -> Ha
     service = ContextService(MemoryStateStore(), EventBus())
     context = service.for_job(Scope(job_id="1", queue="ratio", step_name="ratio"))
     job = {"id": "1", "name": "ratio", "data": data, "attemptsMade": 0, "opts": {}}
-    with pytest.raises(HandlerError) as failure:
-        await ChildProcessRunner(worker, timeout_ms=30_000).execute(job, context)
+    async with ChildProcessRunner(worker, timeout_ms=30_000) as runner:
+        with pytest.raises(HandlerError) as failure:
+            await runner.execute(job, context)
     return failure.value
 
 
