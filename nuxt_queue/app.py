@@ -22,6 +22,7 @@ from nuxt_queue.managers import JobOptions, WorkerManager, WorkerOptions
 from nuxt_queue.registrations import Registrations
 from nuxt_queue.registry import ScanResult, WorkerEntry
 from nuxt_queue.registry.scan import worker_folder
+from nuxt_queue.services.cancelling import end
 from nuxt_queue.services.context import ContextService, JobHandler
 from nuxt_queue.services.events import Event, EventBus, Listener
 from nuxt_queue.services.flows import FlowDefinition, FlowEngine, FlowRun
@@ -194,5 +195,4 @@ async def _looked_after(flows: FlowEngine) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        looking_after.cancel()
-        await asyncio.wait({looking_after})  # else it would end when its loop does
+        await end(looking_after)  # else it would end when its loop does

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-__all__ = ["is_cancelling"]
+__all__ = ["end", "is_cancelling"]
 
 
 def is_cancelling() -> bool:
@@ -15,3 +16,14 @@ def is_cancelling() -> bool:
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended.
+
+    A client loses a cancellation that comes while it looks whether a connection is alive, so the
+    task is cancelled until it has ended.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)

@@ -11,8 +11,8 @@ import time
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.managers.bullmq.markers import BLOCK_S, Markers
 from nuxt_queue.managers.bullmq.queue import BullMQQueue, Taken
-from nuxt_queue.services.cancelling import is_cancelling
-from nuxt_queue.services.redis.server import RedisServer, end
+from nuxt_queue.services.cancelling import end, is_cancelling
+from nuxt_queue.services.redis.server import RedisServer
 
 __all__ = ["Intake"]
 

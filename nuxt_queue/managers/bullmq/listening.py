@@ -10,8 +10,8 @@ from typing import Any, get_args
 from nuxt_queue.errors import QueueStorageError
 from nuxt_queue.managers.bullmq.records import returned_value
 from nuxt_queue.managers.queue_events import QueueEvent, QueueEventType
-from nuxt_queue.services.cancelling import is_cancelling
-from nuxt_queue.services.redis.server import RedisServer, end
+from nuxt_queue.services.cancelling import end, is_cancelling
+from nuxt_queue.services.redis.server import RedisServer
 
 __all__ = ["QueueStreams"]
 

@@ -35,10 +35,10 @@ from nuxt_queue.managers.outcome import Interrupted, Settlement
 from nuxt_queue.managers.queue_events import QueueListener
 from nuxt_queue.managers.upkeep import check_page, check_removal, check_retry, check_states
 from nuxt_queue.managers.workers import Runtimes, WorkerInfo
-from nuxt_queue.services.cancelling import is_cancelling
+from nuxt_queue.services.cancelling import end, is_cancelling
 from nuxt_queue.services.context import ContextService
 from nuxt_queue.services.events import Unsubscribe
-from nuxt_queue.services.redis.server import RedisServer, end
+from nuxt_queue.services.redis.server import RedisServer
 
 __all__ = ["BullMQWorkerManager"]
 

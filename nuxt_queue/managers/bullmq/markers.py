@@ -13,7 +13,8 @@ import uuid
 from typing import Any
 
 from nuxt_queue.errors import QueueStorageError
-from nuxt_queue.services.redis.server import RedisServer, end
+from nuxt_queue.services.cancelling import end
+from nuxt_queue.services.redis.server import RedisServer
 
 __all__ = ["BLOCK_S", "Markers", "worker_name"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +20,7 @@ from nuxt_queue.services.redis.address import Address
 from nuxt_queue.services.redis.locating import connection_class, locator
 from nuxt_queue.services.redis.pool import BoundedPool, bounded
 
-__all__ = ["CLIENT_NAME", "RedisLimits", "RedisServer", "end", "key_part"]
+__all__ = ["CLIENT_NAME", "RedisLimits", "RedisServer", "key_part"]
 
 _NETWORK = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
 
@@ -244,16 +243,6 @@ async def _greet(connection: Any, *, client_name: str) -> None:
                 await connection.read_response()
     except (exceptions.AuthenticationError, exceptions.AuthorizationError) as error:
         raise _LoginRefusedError(str(error)) from None
-
-
-async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task that speaks with Redis, and wait until it has ended.
-
-    The client loses a cancellation that comes while it looks whether a connection is alive.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
 
 
 def key_part(text: str) -> str:
