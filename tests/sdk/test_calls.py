@@ -276,7 +276,7 @@ def test_a_thread_that_is_about_to_write_when_its_job_ends_writes_nothing(
         host.calls.close()  # by the thread of the handler, just then
         return codec.encode(message)
 
-    monkeypatch.setattr("nuxt_queue.rpc.peer.encode", encode)
+    monkeypatch.setattr(host.calls.peer, "_write", encode)
     if what == "log":
         host.calls.log({"level": "info", "message": "late"})
     elif what == "call":
